@@ -1,0 +1,29 @@
+//! Attributes of operators.
+
+use onnx_protobuf::AttributeProto;
+use onnx_protobuf::attribute_proto::AttributeType;
+
+/// Builds attributes, each kind under its ONNX name.
+pub(crate) struct Attribute;
+
+impl Attribute {
+    fn named(name: &str, kind: AttributeType) -> AttributeProto {
+        AttributeProto { name: name.into(), type_: kind.into(), ..Default::default() }
+    }
+
+    pub(crate) fn int(name: &str, value: i64) -> AttributeProto {
+        AttributeProto { i: value, ..Self::named(name, AttributeType::INT) }
+    }
+
+    pub(crate) fn float(name: &str, value: f32) -> AttributeProto {
+        AttributeProto { f: value, ..Self::named(name, AttributeType::FLOAT) }
+    }
+
+    pub(crate) fn string(name: &str, value: &str) -> AttributeProto {
+        AttributeProto { s: value.into(), ..Self::named(name, AttributeType::STRING) }
+    }
+
+    pub(crate) fn ints(name: &str, values: Vec<i64>) -> AttributeProto {
+        AttributeProto { ints: values, ..Self::named(name, AttributeType::INTS) }
+    }
+}

@@ -1,0 +1,473 @@
+//! A typed builder of ONNX graphs.
+//!
+//! Every value carries its element type and shape, known numbers and named
+//! unknowns alike ([`Dim`]), and each operator checks its inputs as it is added:
+//! a mistake is an error that names the operator, its place and the shapes,
+//! not a failure of the engine later.
+//!
+//! ```
+//! use offshoot_export::graph::{ElementType, Graph, Lowering, Tensor};
+//! use offshoot_export::shape;
+//!
+//! let mut g = Graph::new("example", Lowering::Standard);
+//! let x = g.input("x", ElementType::Float32, shape!["batch", 2])?;
+//! let w = g.initializer("weight", Tensor::from_f32(&[2, 3], &[1., 2., 3., 4., 5., 6.]))?;
+//! let y = g.matmul(x, w)?;
+//! assert_eq!(g.tensor_type(y)?.to_string(), "float32 [batch, 3]");
+//! g.output("y", y)?;
+//!
+//! let wrong = g.matmul(w, x).unwrap_err().to_string();
+//! assert!(wrong.contains("MatMul") && wrong.contains("[2, 3]"));
+//! # Ok::<(), offshoot_export::Error>(())
+//! ```
+
+mod attribute;
+pub mod blocks;
+pub mod external;
+mod model;
+pub mod ops;
+pub mod read;
+mod tensor;
+mod types;
+
+use std::collections::{BTreeMap, HashMap};
+
+use onnx_protobuf::{AttributeProto, StringStringEntryProto};
+
+pub(crate) use attribute::Attribute;
+pub use model::{IR_VERSION, OPSET, OPSET_CONTRIB};
+pub use tensor::{Tensor, TensorData, TensorSource};
+pub(crate) use types::{broadcast, show};
+pub use types::{Dim, ElementType, Shape, TensorType};
+
+use crate::error::{Error, Result};
+
+/// The domain of ONNX Runtime's own operators.
+pub const CONTRIB_DOMAIN: &str = "com.microsoft";
+
+/// Which operators the building blocks ([`blocks`]) are written with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lowering {
+    /// Operators of the ONNX specification only: runs in every engine.
+    #[default]
+    Standard,
+    /// ONNX Runtime's fused operators where they exist.
+    OnnxRuntime,
+}
+
+/// A value of a [`Graph`]: an input, an initializer or an operator's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Value(u32);
+
+impl Value {
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+#[derive(Debug, Clone)]
+struct ValueInfo {
+    name: String,
+    /// `None` for values of a graph that was read without their type.
+    kind: Option<TensorType>,
+}
+
+/// An operator with its inputs, outputs and attributes.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Name, unique in the graph.
+    pub name: String,
+    /// Name of the operator, such as `MatMul`.
+    pub operator: String,
+    /// Domain of the operator; empty for those of the ONNX specification.
+    pub domain: String,
+    /// Inputs; `None` for an optional one that is left out.
+    pub inputs: Vec<Option<Value>>,
+    /// Outputs; `None` for an optional one that is left out.
+    pub outputs: Vec<Option<Value>>,
+    /// Attributes, as ONNX holds them.
+    pub attributes: Vec<AttributeProto>,
+    pub(crate) extra: NodeExtra,
+}
+
+/// Parts of a node that are carried from a file to a file unread.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NodeExtra {
+    pub(crate) overload: String,
+    pub(crate) doc: String,
+    pub(crate) metadata: Vec<StringStringEntryProto>,
+}
+
+/// An ONNX graph under construction.
+#[derive(Debug, Clone)]
+pub struct Graph {
+    name: String,
+    lowering: Lowering,
+    values: Vec<ValueInfo>,
+    nodes: Vec<Node>,
+    inputs: Vec<Value>,
+    outputs: Vec<Value>,
+    initializers: Vec<(Value, Tensor)>,
+    scope: Vec<String>,
+    names: HashMap<String, usize>,
+    constants: HashMap<(i32, Vec<usize>, Vec<u8>), Value>,
+    symbols: usize,
+    opsets: BTreeMap<String, i64>,
+    frame: model::Frame,
+}
+
+impl Graph {
+    /// An empty graph.
+    pub fn new(name: &str, lowering: Lowering) -> Self {
+        Self {
+            name: name.into(),
+            lowering,
+            values: Vec::new(),
+            nodes: Vec::new(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            initializers: Vec::new(),
+            scope: Vec::new(),
+            names: HashMap::new(),
+            constants: HashMap::new(),
+            symbols: 0,
+            opsets: BTreeMap::from([(String::new(), OPSET)]),
+            frame: model::Frame::default(),
+        }
+    }
+
+    /// The lowering that the building blocks use.
+    pub fn lowering(&self) -> Lowering {
+        self.lowering
+    }
+
+    /// The graph's operators, in an order in which they can be run.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The graph's inputs, in order.
+    pub fn inputs(&self) -> &[Value] {
+        &self.inputs
+    }
+
+    /// The graph's outputs, in order.
+    pub fn outputs(&self) -> &[Value] {
+        &self.outputs
+    }
+
+    /// The graph's tensors: weights and constants.
+    pub fn initializers(&self) -> &[(Value, Tensor)] {
+        &self.initializers
+    }
+
+    /// Number of scalar weights: elements of the floating-point or 8-bit
+    /// tensors, constants of the graph's own arithmetic left out.
+    pub fn parameters(&self) -> u64 {
+        self.initializers
+            .iter()
+            .filter(|(_, t)| {
+                t.element.is_float() || matches!(t.element, ElementType::Int8 | ElementType::Uint8)
+            })
+            .filter(|(v, t)| {
+                !t.dims.is_empty() && !self.value_name(*v).starts_with(CONSTANT_PREFIX)
+            })
+            .filter_map(|(_, t)| t.elements())
+            .map(|n| n as u64)
+            .sum()
+    }
+
+    /// The name of a value.
+    pub fn value_name(&self, value: Value) -> &str {
+        self.values.get(value.index()).map_or("", |info| &info.name)
+    }
+
+    /// Element type and shape of a value.
+    ///
+    /// # Errors
+    /// [`Error::Operator`] for a value of a graph that was read from a file which
+    /// does not say its type.
+    pub fn tensor_type(&self, value: Value) -> Result<&TensorType> {
+        self.values.get(value.index()).and_then(|info| info.kind.as_ref()).ok_or_else(|| {
+            self.error(
+                "Value",
+                format!("the type of `{}` is not known; the file must declare it", {
+                    self.value_name(value)
+                }),
+            )
+        })
+    }
+
+    /// Shape of a value, cloned.
+    pub(crate) fn shape(&self, value: Value) -> Result<Shape> {
+        Ok(self.tensor_type(value)?.shape.clone())
+    }
+
+    /// States the type of a value of a graph that was read, where the file does
+    /// not, or says less.
+    pub fn declare_type(&mut self, value: Value, kind: TensorType) {
+        if let Some(info) = self.values.get_mut(value.index()) {
+            info.kind = Some(kind);
+        }
+    }
+
+    /// Adds an input. Dimensions that differ from run to run are named.
+    ///
+    /// # Errors
+    /// [`Error::Operator`] when the name is taken.
+    pub fn input(&mut self, name: &str, element: ElementType, shape: Shape) -> Result<Value> {
+        let value = self.named_value(name, Some(TensorType::new(element, shape)))?;
+        self.inputs.push(value);
+        Ok(value)
+    }
+
+    /// Makes a value an output, under `name`.
+    ///
+    /// # Errors
+    /// [`Error::Operator`] when the name is taken.
+    pub fn output(&mut self, name: &str, value: Value) -> Result<()> {
+        let kind = self.tensor_type(value)?.clone();
+        let last_of_its_kind = self
+            .nodes
+            .iter()
+            .any(|node| node.outputs.contains(&Some(value)))
+            .then(|| !self.outputs.contains(&value))
+            .unwrap_or(false);
+        if last_of_its_kind {
+            // Rename the value rather than copy it.
+            if self.names.contains_key(name) {
+                return Err(self.error("Output", format!("the name `{name}` is taken")));
+            }
+            self.names.insert(name.into(), 0);
+            if let Some(info) = self.values.get_mut(value.index()) {
+                info.name = name.into();
+            }
+            self.outputs.push(value);
+            return Ok(());
+        }
+        let output = self.named_value(name, Some(kind))?;
+        let node_name = self.unique(&self.scoped("Identity"));
+        self.nodes.push(Node {
+            name: node_name,
+            operator: "Identity".into(),
+            domain: String::new(),
+            inputs: vec![Some(value)],
+            outputs: vec![Some(output)],
+            attributes: Vec::new(),
+            extra: NodeExtra::default(),
+        });
+        self.outputs.push(output);
+        Ok(())
+    }
+
+    /// Removes all outputs, so that others can be stated.
+    pub(crate) fn clear_outputs(&mut self) {
+        self.outputs.clear();
+    }
+
+    /// Adds a weight. Its name is `name` within the current scope.
+    ///
+    /// # Errors
+    /// [`Error::Operator`] when the tensor's size overflows or its bytes do not
+    /// match its shape.
+    pub fn initializer(&mut self, name: &str, tensor: Tensor) -> Result<Value> {
+        let Some(bytes) = tensor.bytes() else {
+            return Err(self.error(
+                "Initializer",
+                format!("`{name}` of shape {:?} is too large", tensor.dims),
+            ));
+        };
+        if let TensorData::Bytes(data) = &tensor.data
+            && data.len() != bytes
+        {
+            return Err(self.error(
+                "Initializer",
+                format!("`{name}` of shape {:?} needs {bytes} bytes, not {}", tensor.dims, {
+                    data.len()
+                }),
+            ));
+        }
+        let path = self.scoped(name);
+        let name = self.unique(path.strip_prefix('/').unwrap_or(&path));
+        let shape = tensor.dims.iter().map(|&dim| Dim::from(dim)).collect();
+        let value = self.push_value(name, Some(TensorType::new(tensor.element, shape)));
+        self.initializers.push((value, tensor));
+        Ok(value)
+    }
+
+    /// A small tensor of the graph's own arithmetic; equal ones are stored once.
+    ///
+    /// # Errors
+    /// As [`Self::initializer`].
+    pub fn constant(&mut self, tensor: Tensor) -> Result<Value> {
+        let TensorData::Bytes(bytes) = &tensor.data else {
+            return self.initializer("constant", tensor);
+        };
+        let key = (tensor.element.code(), tensor.dims.clone(), bytes.to_vec());
+        if let Some(&value) = self.constants.get(&key) {
+            return Ok(value);
+        }
+        let scope = std::mem::take(&mut self.scope);
+        let name = format!("{CONSTANT_PREFIX}{}", self.constants.len());
+        let value = self.initializer(&name, tensor);
+        self.scope = scope;
+        let value = value?;
+        self.constants.insert(key, value);
+        Ok(value)
+    }
+
+    /// A 32-bit float as a constant of no dimensions.
+    ///
+    /// # Errors
+    /// As [`Self::initializer`].
+    pub fn scalar(&mut self, value: f32) -> Result<Value> {
+        self.constant(Tensor::from_f32(&[], &[value]))
+    }
+
+    /// Integers as a constant of one dimension.
+    ///
+    /// # Errors
+    /// As [`Self::initializer`].
+    pub fn integers(&mut self, values: &[i64]) -> Result<Value> {
+        self.constant(Tensor::from_i64(&[values.len()], values))
+    }
+
+    /// Runs `build` within a scope: names of what it adds begin with the scope's.
+    ///
+    /// # Errors
+    /// Those of `build`.
+    pub fn in_scope<T>(
+        &mut self,
+        scope: &str,
+        build: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        self.scope.push(scope.into());
+        let result = build(self);
+        self.scope.pop();
+        result
+    }
+
+    /// A dimension whose size only the running graph knows.
+    pub(crate) fn fresh_dim(&mut self, hint: &str) -> Dim {
+        self.symbols += 1;
+        Dim::symbol(&format!("{hint}_{}", self.symbols))
+    }
+
+    /// Adds an operator whose output types are known, and returns its outputs.
+    pub(crate) fn push_node(
+        &mut self,
+        operator: &str,
+        domain: &str,
+        inputs: &[Option<Value>],
+        attributes: Vec<AttributeProto>,
+        outputs: Vec<TensorType>,
+    ) -> Vec<Value> {
+        if domain == CONTRIB_DOMAIN {
+            self.opsets.entry(domain.into()).or_insert(OPSET_CONTRIB);
+        }
+        let name = self.unique(&self.scoped(operator));
+        let several = outputs.len() > 1;
+        let outputs: Vec<Value> = outputs
+            .into_iter()
+            .enumerate()
+            .map(|(i, kind)| {
+                let value = if several { format!("{name}.{i}") } else { format!("{name}.out") };
+                let value = self.unique(&value);
+                self.push_value(value, Some(kind))
+            })
+            .collect();
+        let mut inputs = inputs.to_vec();
+        while inputs.last().is_some_and(Option::is_none) {
+            inputs.pop();
+        }
+        self.nodes.push(Node {
+            name,
+            operator: operator.into(),
+            domain: domain.into(),
+            inputs,
+            outputs: outputs.iter().copied().map(Some).collect(),
+            attributes,
+            extra: NodeExtra::default(),
+        });
+        outputs
+    }
+
+    /// Adds an operator of the ONNX specification with one output.
+    pub(crate) fn push(
+        &mut self,
+        operator: &str,
+        inputs: &[Value],
+        attributes: Vec<AttributeProto>,
+        output: TensorType,
+    ) -> Result<Value> {
+        let inputs: Vec<_> = inputs.iter().copied().map(Some).collect();
+        self.push_optional(operator, "", &inputs, attributes, output)
+    }
+
+    /// Adds an operator with one output and inputs that may be left out.
+    pub(crate) fn push_optional(
+        &mut self,
+        operator: &str,
+        domain: &str,
+        inputs: &[Option<Value>],
+        attributes: Vec<AttributeProto>,
+        output: TensorType,
+    ) -> Result<Value> {
+        let outputs = self.push_node(operator, domain, inputs, attributes, vec![output]);
+        outputs.first().copied().ok_or_else(|| self.error(operator, "has no output".into()))
+    }
+
+    /// The error of an operator that does not take its inputs.
+    pub(crate) fn error(&self, operator: &str, reason: String) -> Error {
+        Error::Operator {
+            operator: operator.into(),
+            scope: format!("/{}", self.scope.join("/")),
+            reason,
+        }
+    }
+
+    fn scoped(&self, name: &str) -> String {
+        let mut path = String::new();
+        for scope in &self.scope {
+            path.push('/');
+            path.push_str(scope);
+        }
+        path.push('/');
+        path.push_str(name);
+        path
+    }
+
+    fn unique(&mut self, name: &str) -> String {
+        let Some(&count) = self.names.get(name) else {
+            self.names.insert(name.into(), 1);
+            return name.into();
+        };
+        let mut count = count.max(1);
+        loop {
+            let candidate = format!("{name}_{count}");
+            count += 1;
+            if !self.names.contains_key(&candidate) {
+                self.names.insert(candidate.clone(), 0);
+                self.names.insert(name.into(), count);
+                return candidate;
+            }
+        }
+    }
+
+    fn named_value(&mut self, name: &str, kind: Option<TensorType>) -> Result<Value> {
+        if self.names.contains_key(name) {
+            return Err(self.error("Value", format!("the name `{name}` is taken")));
+        }
+        self.names.insert(name.into(), 0);
+        Ok(self.push_value(name.into(), kind))
+    }
+
+    fn push_value(&mut self, name: String, kind: Option<TensorType>) -> Value {
+        let value = Value(u32::try_from(self.values.len()).unwrap_or(u32::MAX));
+        self.values.push(ValueInfo { name, kind });
+        value
+    }
+}
+
+/// Names of constants begin with this.
+const CONSTANT_PREFIX: &str = "constant.";

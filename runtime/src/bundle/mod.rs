@@ -1,0 +1,3 @@
+//! Bundles.
+mod manifest;
+pub use manifest::*;
