@@ -117,7 +117,10 @@ impl Bundle {
         for (name, entry) in &manifest.entries {
             match places.get(name) {
                 None => {
-                    return Err(bad(path, format!("the entry `{name}` of its manifest is missing")));
+                    return Err(bad(
+                        path,
+                        format!("the entry `{name}` of its manifest is missing"),
+                    ));
                 }
                 Some(place) if place.size != entry.size => {
                     return Err(bad(

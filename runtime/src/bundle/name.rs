@@ -18,7 +18,9 @@ pub fn check_entry_name(name: &str) -> Result<(), String> {
         match part {
             "" => return bad("is absolute or has an empty part"),
             "." | ".." => return bad("leaves its folder"),
-            _ if part.ends_with(['.', ' ']) => return bad("has a part that ends in a dot or space"),
+            _ if part.ends_with(['.', ' ']) => {
+                return bad("has a part that ends in a dot or space");
+            }
             _ if reserved(part) => return bad("is reserved by Windows"),
             _ => {}
         }
@@ -49,8 +51,20 @@ mod tests {
     #[test]
     fn names_that_escape_or_differ_between_systems_are_refused() {
         for name in [
-            "", "/etc/passwd", "../x", "a/../../x", "a//b", "a/", ".", "a\\b", "C:x", "a\0b",
-            "nul", "x/COM1.txt", "end.", "a\nb",
+            "",
+            "/etc/passwd",
+            "../x",
+            "a/../../x",
+            "a//b",
+            "a/",
+            ".",
+            "a\\b",
+            "C:x",
+            "a\0b",
+            "nul",
+            "x/COM1.txt",
+            "end.",
+            "a\nb",
         ] {
             assert!(check_entry_name(name).is_err(), "{name:?}");
         }
