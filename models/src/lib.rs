@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod movies;
 pub mod packages;
+pub mod tables;
 
 pub use error::{Error, Result};
