@@ -95,15 +95,13 @@ impl Graph {
                 self.attention_of_plain_operators(x, qkv, heads, width, scale, mask, rotary)
             }
             Lowering::OnnxRuntime => {
-                let extras =
-                    AttentionExtras { padding: mask.padding, bias: mask.bias, scale };
+                let extras = AttentionExtras { padding: mask.padding, bias: mask.bias, scale };
                 if rotary.is_none() {
                     let bias = match qkv.bias {
                         Some(bias) => bias,
-                        None => self.constant(Tensor::from_f32(
-                            &[3 * width],
-                            &vec![0.0; 3 * width],
-                        ))?,
+                        None => {
+                            self.constant(Tensor::from_f32(&[3 * width], &vec![0.0; 3 * width]))?
+                        }
                     };
                     return self.contrib_attention(x, qkv.weight, bias, heads, extras);
                 }
@@ -133,7 +131,9 @@ impl Graph {
         let joined = self.linear(x, qkv.weight, qkv.bias)?;
         let lead = self.shape(joined)?;
         let [batch, tokens, _] = &lead[..] else {
-            return Err(self.error("Attention", format!("{} is not three-dimensional", show(&lead))));
+            return Err(
+                self.error("Attention", format!("{} is not three-dimensional", show(&lead)))
+            );
         };
         let parts = self.split(joined, -1, &[width; 3])?;
         let parts = self.three("Split", parts)?;
@@ -198,8 +198,6 @@ impl Graph {
     }
 
     fn three(&self, operator: &str, parts: Vec<Value>) -> Result<[Value; 3]> {
-        parts
-            .try_into()
-            .map_err(|_| self.error(operator, "did not give three tensors".to_owned()))
+        parts.try_into().map_err(|_| self.error(operator, "did not give three tensors".to_owned()))
     }
 }
