@@ -37,8 +37,8 @@ use onnx_protobuf::{AttributeProto, StringStringEntryProto};
 pub(crate) use attribute::Attribute;
 pub use model::{IR_VERSION, OPSET, OPSET_CONTRIB};
 pub use tensor::{Tensor, TensorData, TensorSource};
-pub(crate) use types::{broadcast, show};
 pub use types::{Dim, ElementType, Shape, TensorType};
+pub(crate) use types::{broadcast, show};
 
 use crate::error::{Error, Result};
 
@@ -227,13 +227,8 @@ impl Graph {
     /// [`Error::Operator`] when the name is taken.
     pub fn output(&mut self, name: &str, value: Value) -> Result<()> {
         let kind = self.tensor_type(value)?.clone();
-        let last_of_its_kind = self
-            .nodes
-            .iter()
-            .any(|node| node.outputs.contains(&Some(value)))
-            .then(|| !self.outputs.contains(&value))
-            .unwrap_or(false);
-        if last_of_its_kind {
+        let computed = self.nodes.iter().any(|node| node.outputs.contains(&Some(value)));
+        if computed && !self.outputs.contains(&value) {
             // Rename the value rather than copy it.
             if self.names.contains_key(name) {
                 return Err(self.error("Output", format!("the name `{name}` is taken")));

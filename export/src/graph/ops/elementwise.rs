@@ -224,8 +224,7 @@ impl Graph {
         if x.element != y.element {
             return Err(self.error(operator, format!("{x} and {y}: elements differ in type")));
         }
-        let shape =
-            broadcast(&x.shape, &y.shape).map_err(|reason| self.error(operator, reason))?;
+        let shape = broadcast(&x.shape, &y.shape).map_err(|reason| self.error(operator, reason))?;
         Ok(TensorType::new(x.element, shape))
     }
 

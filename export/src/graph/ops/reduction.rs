@@ -51,7 +51,8 @@ impl Graph {
 
     fn reduce(&mut self, operator: &str, x: Value, axis: i64) -> Result<Value> {
         let kind = self.tensor_type(x)?.clone();
-        if !kind.element.is_float() && !matches!(kind.element, ElementType::Int32 | ElementType::Int64)
+        if !kind.element.is_float()
+            && !matches!(kind.element, ElementType::Int32 | ElementType::Int64)
         {
             return Err(self.error(operator, format!("takes numbers, not {kind}")));
         }
@@ -74,10 +75,7 @@ impl Graph {
         let rank = shape.len();
         let at = if axis < 0 { axis + rank as i64 } else { axis };
         usize::try_from(at).ok().filter(|&at| at < rank).ok_or_else(|| {
-            self.error(
-                operator,
-                format!("{} has no dimension {axis}", crate::graph::show(shape)),
-            )
+            self.error(operator, format!("{} has no dimension {axis}", crate::graph::show(shape)))
         })
     }
 }
