@@ -1,7 +1,40 @@
-//! runtime
-#![allow(missing_docs)]
+//! Opens self-supervised encoders by mapping their file, and embeds text with
+//! almost no private memory.
+//!
+//! ```no_run
+//! use offshoot::{Encoder, similarity};
+//!
+//! // Made once by `offshoot import FOLDER -o minilm.offshoot`.
+//! let encoder = Encoder::open("minilm.offshoot")?;
+//! let texts = ["the film moved me", "a moving film", "the invoice is due"];
+//! let embeddings = encoder.embed(&texts)?;
+//! let cosines = similarity::cosine(embeddings.vectors(), embeddings.vectors());
+//! assert!(cosines[[0, 1]] > cosines[[0, 2]]);
+//! # Ok::<(), offshoot::Error>(())
+//! ```
+//!
+//! - [`Encoder`] is an open bundle; [`OpenOptions`] says how it is opened,
+//!   [`EmbedOptions`] how texts are embedded.
+//! - [`bundle`] is the file format, checked before it is used.
+//! - [`library`] finds and loads ONNX Runtime.
+//! - [`to_f16`], [`to_int8`], [`to_bits`] make embeddings smaller;
+//!   [`similarity`] compares them.
+
 pub mod bundle;
 mod cache;
+mod embeddings;
+mod encoder;
 mod error;
+pub mod library;
+mod session;
+pub mod similarity;
+mod tokenizer;
+
 pub use cache::cache_dir;
+pub use embeddings::{Embeddings, to_bits, to_f16, to_int8};
+pub use encoder::{BATCH_TOKENS, EmbedOptions, Encoder, Prompt};
 pub use error::{Error, Result};
+pub use library::Engine;
+pub use offshoot_adapters as adapters;
+pub use session::{CacheState, OpenOptions, Spinning, WeightCache};
+pub use tokenizer::{Tokenizer, Tokens, Truncation};

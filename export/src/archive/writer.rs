@@ -7,12 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use offshoot::bundle::{EntryInfo, Manifest};
+use offshoot::bundle::{EntryInfo, MANIFEST, Manifest, check_entry_name};
 use sha2::{Digest, Sha256};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use super::{MANIFEST_FILE, Target, check_entry_name, hex};
+use super::{Target, hex};
 use crate::error::{Error, Result};
 use crate::graph::external::WEIGHTS_FILE;
 
@@ -80,7 +80,7 @@ impl BundleWriter {
         size: u64,
         write: impl FnOnce(&mut dyn Write) -> Result<()>,
     ) -> Result<()> {
-        if name == MANIFEST_FILE || self.entries.contains_key(name) {
+        if name == MANIFEST || self.entries.contains_key(name) {
             return Err(self.error(format!("entry `{name}` is there already")));
         }
         let entry = self.write_entry(name, size, write)?;
@@ -107,7 +107,7 @@ impl BundleWriter {
     pub fn finish(mut self, mut manifest: Manifest) -> Result<Written> {
         manifest.entries = std::mem::take(&mut self.entries);
         let bytes = manifest.to_json()?;
-        let entry = self.write_entry(MANIFEST_FILE, bytes.len() as u64, |out| {
+        let entry = self.write_entry(MANIFEST, bytes.len() as u64, |out| {
             out.write_all(&bytes).map_err(Error::io("write", WEIGHTS_FILE))
         })?;
         let path = self.target.path().to_owned();
@@ -146,16 +146,15 @@ impl BundleWriter {
             zip: &mut self.zip,
             hasher: Sha256::new(),
             left: size,
+            failed: false,
             stop: self.stop.as_deref(),
         };
         let written = write(&mut out);
-        let (hasher, left) = (out.hasher, out.left);
+        let EntryWriter { hasher, left, failed, .. } = out;
         check_stop(self.stop.as_deref())?;
         // Whoever writes tensors does not know the bundle's name.
         written.map_err(|error| match error {
-            Error::Io { action: "write", path: inner, source }
-                if inner == Path::new(WEIGHTS_FILE) =>
-            {
+            Error::Io { source, .. } if failed => {
                 Error::Io { action: "write", path: path.clone(), source }
             }
             other => other,
@@ -186,6 +185,8 @@ struct EntryWriter<'a> {
     zip: &'a mut ZipWriter<BufWriter<File>>,
     hasher: Sha256,
     left: u64,
+    /// Whether the bundle's file refused bytes.
+    failed: bool,
     stop: Option<&'a AtomicBool>,
 }
 
@@ -200,7 +201,7 @@ impl Write for EntryWriter<'_> {
             .left
             .checked_sub(bytes.len() as u64)
             .ok_or_else(|| std::io::Error::other("more bytes than were announced for the entry"))?;
-        let written = self.zip.write(bytes)?;
+        let written = self.zip.write(bytes).inspect_err(|_| self.failed = true)?;
         self.hasher.update(bytes.get(..written).unwrap_or(bytes));
         self.left = left + (bytes.len() - written) as u64;
         Ok(written)

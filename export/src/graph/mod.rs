@@ -230,13 +230,8 @@ impl Graph {
     /// [`Error::Operator`] when the name is taken.
     pub fn output(&mut self, name: &str, value: Value) -> Result<()> {
         let kind = self.tensor_type(value)?.clone();
-        let last_of_its_kind = self
-            .nodes
-            .iter()
-            .any(|node| node.outputs.contains(&Some(value)))
-            .then(|| !self.outputs.contains(&value) && !self.is_captured(value))
-            .unwrap_or(false);
-        if last_of_its_kind {
+        let computed = self.nodes.iter().any(|node| node.outputs.contains(&Some(value)));
+        if computed && !self.outputs.contains(&value) && !self.is_captured(value) {
             // Rename the value rather than copy it.
             if self.names.contains_key(name) {
                 return Err(self.error("Output", format!("the name `{name}` is taken")));

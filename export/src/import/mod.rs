@@ -19,12 +19,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use offshoot::bundle::Manifest;
+use offshoot::bundle::{MODEL, Manifest, TOKENIZER};
 use protobuf::Message;
 use sha2::{Digest, Sha256};
 
 use self::source::Source;
-use crate::archive::{self, BundleWriter, GRAPH_FILE, TOKENIZER_FILE};
+use crate::archive::{self, BundleWriter};
 use crate::error::{Error, Result};
 use crate::graph::external::{Layout, WEIGHTS_FILE};
 use crate::graph::{Graph, Lowering};
@@ -137,11 +137,11 @@ fn write(
         .to_model(&layout)?
         .write_to_bytes()
         .map_err(|error| Error::archive(output, format!("the graph cannot be written: {error}")))?;
-    bundle.add_bytes(GRAPH_FILE, &model)?;
+    bundle.add_bytes(MODEL, &model)?;
     bundle.add(WEIGHTS_FILE, layout.size(), |out| {
         layout.write(&graph, out, &mut |written| report(published.saturating_add(written)))
     })?;
-    bundle.add_bytes(TOKENIZER_FILE, &tokenizer)?;
+    bundle.add_bytes(TOKENIZER, &tokenizer)?;
     for (name, bytes) in &carried {
         bundle.add_bytes(name, bytes)?;
     }

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::archive::{GRAPH_FILE, MANIFEST_FILE};
+use offshoot::bundle::{MANIFEST, MODEL};
+
 use crate::error::{Error, Result};
 
 /// What is to be imported.
@@ -41,7 +42,7 @@ impl Source {
             return Self::find_file(path);
         }
         let is_file = |name: &str| path.join(name).is_file();
-        if is_file(MANIFEST_FILE) && is_file(GRAPH_FILE) {
+        if is_file(MANIFEST) && is_file(MODEL) {
             return Ok(Self::Unpacked { folder: path.into() });
         }
         let weights = transformer()?;
@@ -50,7 +51,7 @@ impl Source {
         if has_weights("model.safetensors") || has_weights("model.safetensors.index.json") {
             return Ok(Self::Checkpoint { folder: path.into() });
         }
-        for name in [GRAPH_FILE, "onnx/model.onnx"] {
+        for name in [MODEL, "onnx/model.onnx"] {
             if is_file(name) {
                 return Ok(Self::Onnx { file: path.join(name), folder: path.into() });
             }

@@ -3,13 +3,14 @@
 
 use std::path::Path;
 
-use offshoot::bundle::{MAX_MANIFEST_BYTES, Manifest};
+use offshoot::bundle::{
+    MANIFEST, MAX_MANIFEST_BYTES, MODEL, Manifest, TOKENIZER, check_entry_name,
+};
 use tokenizers::Tokenizer;
 
 use super::head::OUTPUT;
 use super::json::read_small;
 use super::{ImportOptions, Plan};
-use crate::archive::{GRAPH_FILE, MANIFEST_FILE, TOKENIZER_FILE, check_entry_name};
 use crate::error::{Error, Result};
 use crate::graph::external::WEIGHTS_FILE;
 use crate::graph::read::read;
@@ -17,27 +18,27 @@ use crate::graph::{Dim, ElementType, Graph, Value};
 
 /// A plan that packs `folder` again. Nothing changed in it gives the same bytes.
 pub(super) fn plan(folder: &Path, options: &ImportOptions) -> Result<Plan> {
-    let manifest_path = folder.join(MANIFEST_FILE);
+    let manifest_path = folder.join(MANIFEST);
     let mut manifest = Manifest::from_json(&read_small(&manifest_path, MAX_MANIFEST_BYTES)?)
         .map_err(|error| Error::Json {
             path: manifest_path.clone(),
             reason: format!(
-                "{error}; a folder with {GRAPH_FILE} and {MANIFEST_FILE} is taken for an unpacked \
+                "{error}; a folder with {MODEL} and {MANIFEST} is taken for an unpacked \
                      bundle"
             ),
         })?;
-    let graph_path = folder.join(GRAPH_FILE);
+    let graph_path = folder.join(MODEL);
     let graph = read(&graph_path)?.graph;
     check_graph(&graph_path, &graph, manifest.embedding_size)?;
 
-    let tokenizer_path = folder.join(TOKENIZER_FILE);
+    let tokenizer_path = folder.join(TOKENIZER);
     let tokenizer = read_small(&tokenizer_path, 256 << 20)?;
     Tokenizer::from_bytes(&tokenizer).map_err(|error| {
         Error::tokenizer(&tokenizer_path, format!("it cannot be read: {error}"))
     })?;
     let mut carried = Vec::new();
     for name in manifest.entries.keys() {
-        if matches!(name.as_str(), GRAPH_FILE | WEIGHTS_FILE | TOKENIZER_FILE) {
+        if matches!(name.as_str(), MODEL | WEIGHTS_FILE | TOKENIZER) {
             continue;
         }
         check_entry_name(name).map_err(|reason| {
@@ -95,7 +96,7 @@ fn check_graph(path: &Path, graph: &Graph, width: usize) -> Result<()> {
     Err(Error::onnx(
         path,
         format!(
-            "it is not the graph of this folder's {MANIFEST_FILE}, which takes `input_ids` and \
+            "it is not the graph of this folder's {MANIFEST}, which takes `input_ids` and \
              `attention_mask`, int64 [batch, tokens], and gives `{OUTPUT}`, float32 [batch, {width}]"
         ),
     ))

@@ -182,18 +182,28 @@ impl Manifest {
     fn check(&self) -> Result<()> {
         let bad = |reason: String| Err(Error::Manifest { reason });
         if self.embedding_size == 0 || self.embedding_size > 1 << 20 {
-            return bad(format!("`embedding_size` is {}, not in 1 to 1048576", self.embedding_size));
+            return bad(format!(
+                "`embedding_size` is {}, not in 1 to 1048576",
+                self.embedding_size
+            ));
         }
         match (&self.text, self.modality) {
-            (None, Modality::Text) => return bad("`modality` is text but there is no `text`".into()),
+            (None, Modality::Text) => {
+                return bad("`modality` is text but there is no `text`".into());
+            }
             (Some(text), Modality::Text) => {
                 if text.max_tokens == 0 || text.max_tokens > 1 << 20 {
-                    return bad(format!("`text.max_tokens` is {}, not in 1 to 1048576", text.max_tokens));
+                    return bad(format!(
+                        "`text.max_tokens` is {}, not in 1 to 1048576",
+                        text.max_tokens
+                    ));
                 }
                 if let Some(name) = &text.default_prompt
                     && !text.prompts.contains_key(name)
                 {
-                    return bad(format!("`text.default_prompt` is `{name}`, which `text.prompts` lacks"));
+                    return bad(format!(
+                        "`text.default_prompt` is `{name}`, which `text.prompts` lacks"
+                    ));
                 }
             }
         }

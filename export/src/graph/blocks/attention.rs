@@ -20,9 +20,6 @@ pub struct QueryKeyValue {
     pub weight: Value,
     /// `[3·width]`.
     pub bias: Option<Value>,
-    /// Whether the query's columns are already divided by the square root of the
-    /// head size.
-    pub scaled: bool,
 }
 
 /// Rotary position embedding (Su et al., 2021, arXiv:2104.09864) of the
@@ -34,12 +31,6 @@ pub struct Rotary {
 }
 
 impl Graph {
-    /// Whether importers should fold the scale of the scores into the query's
-    /// weights; ONNX Runtime's operators scale by themselves.
-    pub fn folds_scale(&self) -> bool {
-        self.lowering() == Lowering::Standard
-    }
-
     /// The mask of a batch: `mask` int64 `[batch, tokens]`, 1 for real tokens, and
     /// perhaps a `bias` of the scores that all layers share, such as relative
     /// positions, `[1, heads or 1, tokens, tokens]`.
@@ -89,7 +80,7 @@ impl Graph {
                 format!("weights {} cannot be cut into {heads} heads", show(&shape)),
             ));
         }
-        let scale = if qkv.scaled { 1.0 } else { 1.0 / ((width / heads) as f32).sqrt() };
+        let scale = 1.0 / ((width / heads) as f32).sqrt();
         match self.lowering() {
             Lowering::Standard => {
                 self.attention_of_plain_operators(x, qkv, heads, width, scale, mask, rotary)
@@ -138,7 +129,7 @@ impl Graph {
         let parts = self.split(joined, -1, &[width; 3])?;
         let parts = self.three("Split", parts)?;
         let by_head = vec![batch.clone(), tokens.clone(), heads.into(), (width / heads).into()];
-        let mut split_heads = |g: &mut Self, part: Value| {
+        let split_heads = |g: &mut Self, part: Value| {
             let part = g.reshape(part, by_head.clone())?;
             g.transpose(part, &[0, 2, 1, 3])
         };

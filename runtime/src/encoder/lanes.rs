@@ -1,0 +1,183 @@
+//! The sessions of an encoder, and how batches are spread over them.
+//!
+//! ONNX Runtime's `Run` is not promised to be safe for several threads at once, so
+//! a session is used by one thread at a time. With mapped weights another session
+//! costs little, and so an encoder has several: a *wide* one, whose operators use
+//! all threads, for the least time to one answer; and *narrow* ones of one thread
+//! each, on which several batches run side by side without ever waiting for one
+//! another, for the most answers in a given time.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+
+use ort::session::Session;
+use ort::value::TensorRef;
+
+use super::batch::Batch;
+use crate::error::{Error, Result, engine};
+use crate::tokenizer::Tokens;
+
+/// Opens a session of so many threads.
+pub(super) type OpenSession<'a> = &'a (dyn Fn(usize) -> Result<Session> + Sync);
+
+type Slot = Mutex<Option<Session>>;
+
+#[derive(Debug)]
+pub(super) struct Lanes {
+    threads: usize,
+    wide: Slot,
+    /// Opened when first needed; none when there is one thread.
+    narrow: Vec<Slot>,
+}
+
+impl Lanes {
+    /// Lanes for `threads` threads, with the wide session open.
+    pub(super) fn new(threads: usize, wide: Session) -> Self {
+        let narrow = if threads > 1 { threads } else { 0 };
+        Self {
+            threads,
+            wide: Mutex::new(Some(wide)),
+            narrow: (0..narrow).map(|_| Mutex::new(None)).collect(),
+        }
+    }
+
+    /// Runs every batch; result `i` has the rows of batch `i`, each of `width`
+    /// numbers.
+    pub(super) fn run(
+        &self,
+        batches: &[Batch],
+        tokens: &[Tokens],
+        pad: u32,
+        width: usize,
+        open: OpenSession<'_>,
+    ) -> Result<Vec<Vec<f32>>> {
+        let workers = self.narrow.len().min(batches.len());
+        if workers < 2 {
+            let (mut slot, threads) = self.any();
+            let session = opened(&mut slot, threads, open)?;
+            return batches.iter().map(|b| run_batch(session, b, tokens, pad, width)).collect();
+        }
+        let next = AtomicUsize::new(0);
+        let failed = AtomicBool::new(false);
+        let work = |worker: usize| -> Result<Vec<(usize, Vec<f32>)>> {
+            let mut slot = self.narrow_lane(worker);
+            let mut done = Vec::new();
+            while !failed.load(Ordering::Relaxed) {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(batch) = batches.get(index) else { break };
+                let result = opened(&mut slot, 1, open)
+                    .and_then(|session| run_batch(session, batch, tokens, pad, width));
+                match result {
+                    Ok(rows) => done.push((index, rows)),
+                    Err(error) => {
+                        failed.store(true, Ordering::Relaxed);
+                        return Err(error);
+                    }
+                }
+            }
+            Ok(done)
+        };
+        let finished = std::thread::scope(|scope| {
+            let work = &work;
+            let others: Vec<_> = (1..workers).map(|w| scope.spawn(move || work(w))).collect();
+            let mut finished = vec![work(0)];
+            finished.extend(others.into_iter().map(|thread| {
+                thread.join().unwrap_or_else(|_| {
+                    Err(Error::Argument("a thread that computed embeddings ended early".into()))
+                })
+            }));
+            finished
+        });
+        let mut rows = vec![Vec::new(); batches.len()];
+        for part in finished {
+            for (index, result) in part? {
+                if let Some(slot) = rows.get_mut(index) {
+                    *slot = result;
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The wide lane, or another that is free, or else a wait for the wide one.
+    fn any(&self) -> (MutexGuard<'_, Option<Session>>, usize) {
+        if let Some(slot) = try_lock(&self.wide) {
+            return (slot, self.threads);
+        }
+        match self.narrow.iter().find_map(try_lock) {
+            Some(slot) => (slot, 1),
+            None => (lock(&self.wide), self.threads),
+        }
+    }
+
+    /// A narrow lane that is free, or else a wait for one.
+    fn narrow_lane(&self, worker: usize) -> MutexGuard<'_, Option<Session>> {
+        let count = self.narrow.len();
+        (0..count)
+            .find_map(|i| try_lock(&self.narrow[(worker + i) % count]))
+            .unwrap_or_else(|| lock(&self.narrow[worker % count]))
+    }
+}
+
+fn lock(slot: &Slot) -> MutexGuard<'_, Option<Session>> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn try_lock(slot: &Slot) -> Option<MutexGuard<'_, Option<Session>>> {
+    match slot.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
+fn opened<'a>(
+    slot: &'a mut Option<Session>,
+    threads: usize,
+    open: OpenSession<'_>,
+) -> Result<&'a mut Session> {
+    if slot.is_none() {
+        *slot = Some(open(threads)?);
+    }
+    slot.as_mut().ok_or_else(|| Error::Argument("a session was not opened".into()))
+}
+
+/// Runs the graph on one batch, padded on the right.
+fn run_batch(
+    session: &mut Session,
+    batch: &Batch,
+    tokens: &[Tokens],
+    pad: u32,
+    width: usize,
+) -> Result<Vec<f32>> {
+    let act = "compute embeddings";
+    let shape = [batch.rows.len(), batch.width];
+    let mut ids = vec![i64::from(pad); batch.rows.len() * batch.width];
+    let mut mask = vec![0i64; ids.len()];
+    for (i, &row) in batch.rows.iter().enumerate() {
+        let start = i * batch.width;
+        for (j, &id) in tokens[row].ids.iter().enumerate() {
+            ids[start + j] = i64::from(id);
+            mask[start + j] = 1;
+        }
+    }
+    let ids = TensorRef::from_array_view((shape, ids.as_slice())).map_err(engine(act))?;
+    let mask = TensorRef::from_array_view((shape, mask.as_slice())).map_err(engine(act))?;
+    let outputs = session
+        .run(ort::inputs!["input_ids" => ids, "attention_mask" => mask])
+        .map_err(engine(act))?;
+    let wrong = |found: String| Error::Engine {
+        action: act,
+        message: format!(
+            "the graph gave {found} where [{}, {width}] was expected; the bundle's manifest and \
+             graph disagree",
+            batch.rows.len()
+        ),
+    };
+    let output = outputs.get("embedding").ok_or_else(|| wrong("no `embedding`".into()))?;
+    let (shape, values) = output.try_extract_tensor::<f32>().map_err(engine(act))?;
+    if shape[..] != [batch.rows.len() as i64, width as i64] {
+        return Err(wrong(format!("{:?}", &shape[..])));
+    }
+    Ok(values.to_vec())
+}

@@ -1,0 +1,54 @@
+//! How texts are embedded.
+
+use std::num::NonZeroUsize;
+
+use crate::tokenizer::Truncation;
+
+/// Text put before every input.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Prompt {
+    /// The encoder's default prompt, where it has one.
+    #[default]
+    Default,
+    /// None, even where the encoder has a default.
+    None,
+    /// One of the encoder's prompts, by name.
+    Named(String),
+    /// This text.
+    Text(String),
+}
+
+/// Tokens of one run of the graph, padding included, unless
+/// [`EmbedOptions::batch_tokens`] says otherwise: enough rows to keep the
+/// processor's units busy, few enough that what a layer computes stays in its
+/// cache (measured: BENCHMARKS.md).
+pub const BATCH_TOKENS: usize = 1024;
+
+/// How texts are embedded. The defaults are those of
+/// [`Encoder::embed`](crate::Encoder::embed).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmbedOptions {
+    /// Text put before every input.
+    pub prompt: Prompt,
+    /// What is done with texts that are too long.
+    pub truncation: Truncation,
+    /// Keep only this many leading dimensions of an embedding (Matryoshka
+    /// representations, Kusupati et al., 2022, arXiv:2205.13147); an encoder of
+    /// unit vectors gives unit vectors again. Sensible only for encoders trained
+    /// for it.
+    pub dimensions: Option<NonZeroUsize>,
+    /// Most tokens of one run of the graph, padding included. Bounds the memory
+    /// that a call takes.
+    pub batch_tokens: usize,
+}
+
+impl Default for EmbedOptions {
+    fn default() -> Self {
+        Self {
+            prompt: Prompt::Default,
+            truncation: Truncation::Cut,
+            dimensions: None,
+            batch_tokens: BATCH_TOKENS,
+        }
+    }
+}

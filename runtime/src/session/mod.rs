@@ -1,0 +1,68 @@
+//! ONNX Runtime sessions: opened from a bundle, with weights that are pages of a
+//! file and not copies.
+
+mod external;
+mod options;
+mod prepared;
+
+use std::path::Path;
+
+pub use options::{OpenOptions, Spinning, WeightCache};
+use ort::ep;
+use ort::logging::LogLevel;
+use ort::session::Session;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+pub use prepared::CacheState;
+pub(crate) use prepared::Prepared;
+
+use crate::error::{Result, engine};
+use crate::library::Engine;
+
+/// A session builder with everything that does not depend on where the graph
+/// comes from.
+///
+/// The memory arena is off: it never gives memory back, and the allocator of the
+/// system was as fast on the batches that this crate makes (BENCHMARKS.md).
+fn builder(options: &OpenOptions, engine_: &Engine, threads: usize) -> Result<SessionBuilder> {
+    let act = "set session options";
+    let spin = |on: bool| if on { "1" } else { "0" };
+    let (allow, stop) = match options.spinning {
+        Spinning::WithinCalls => (true, true),
+        Spinning::Off => (false, false),
+        Spinning::Always => (true, false),
+    };
+    let mut builder = Session::builder(engine_.environment())
+        .map_err(engine(act))?
+        .with_log_level(LogLevel::Error)
+        .map_err(engine(act))?
+        .with_execution_providers([ep::CPU::default().with_arena_allocator(false).build()])
+        .map_err(engine(act))?
+        .with_intra_threads(threads)
+        .map_err(engine(act))?
+        .with_inter_threads(1)
+        .map_err(engine(act))?
+        .with_memory_pattern(false)
+        .map_err(engine(act))?
+        .with_config_entry("session.intra_op.allow_spinning", spin(allow))
+        .map_err(engine(act))?
+        .with_config_entry("session.force_spinning_stop", spin(stop))
+        .map_err(engine(act))?;
+    for (key, value) in &options.config {
+        builder = builder.with_config_entry(key, value).map_err(engine(act))?;
+    }
+    Ok(builder)
+}
+
+/// Opens a model that was optimised before: nothing is rewritten.
+fn open_optimized(
+    options: &OpenOptions,
+    engine_: &Engine,
+    threads: usize,
+    model: &Path,
+) -> Result<Session> {
+    builder(options, engine_, threads)?
+        .with_optimization_level(GraphOptimizationLevel::Disable)
+        .map_err(engine("set session options"))?
+        .commit_from_file(model)
+        .map_err(engine("open the prepared model"))
+}

@@ -1,0 +1,117 @@
+//! From text to token ids.
+
+use std::path::Path;
+
+use crate::bundle::TextConfig;
+use crate::error::{Error, Result};
+
+/// What is done with a text that is longer than the encoder reads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Truncation {
+    /// The text is cut at the encoder's limit, and counted in
+    /// [`Embeddings::cut`](crate::Embeddings::cut).
+    #[default]
+    Cut,
+    /// [`Error::TooLong`].
+    Refuse,
+}
+
+/// The tokens of one text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tokens {
+    /// Token ids, special tokens included.
+    pub ids: Vec<u32>,
+    /// Tokens that did not fit.
+    pub cut: usize,
+}
+
+/// Turns text into token ids, as the encoder's publisher does.
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    config: TextConfig,
+    /// Special tokens that are added to a text.
+    added: usize,
+}
+
+impl std::fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tokenizer").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Tokenizer {
+    /// A tokenizer from the bytes of a `tokenizer.json`; `path` is for messages.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] when the bytes are not a tokenizer, or its special
+    /// tokens leave no room for text.
+    pub fn from_bytes(json: &[u8], config: &TextConfig, path: &Path) -> Result<Self> {
+        let bad = |reason: String| Error::Tokenizer { path: path.to_owned(), reason };
+        let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(|e| bad(e.to_string()))?;
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(|e| bad(e.to_string()))?;
+        let added = inner
+            .get_post_processor()
+            .map_or(0, |processor| tokenizers::PostProcessor::added_tokens(processor, false));
+        if added >= config.max_tokens {
+            return Err(bad(format!(
+                "it adds {added} special tokens and the encoder reads {}",
+                config.max_tokens
+            )));
+        }
+        Ok(Self { inner, config: config.clone(), added })
+    }
+
+    /// The tokens of `text`, which is row `row` of the caller's texts.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`] when the text is too long and `truncation` refuses it;
+    /// [`Error::Argument`] when the tokenizer cannot read it.
+    pub fn encode(&self, text: &str, truncation: Truncation, row: usize) -> Result<Tokens> {
+        let lower;
+        let text = if self.config.lower_case {
+            lower = text.to_lowercase();
+            &lower
+        } else {
+            text
+        };
+        let failed = |e: tokenizers::Error| {
+            Error::Argument(format!("text {row} cannot be turned into tokens: {e}"))
+        };
+        let mut encoding = self.inner.encode_fast(text, false).map_err(failed)?;
+        let room = self.config.max_tokens.saturating_sub(self.added);
+        let cut = encoding.len().saturating_sub(room);
+        if cut > 0 {
+            if truncation == Truncation::Refuse {
+                return Err(Error::TooLong {
+                    row,
+                    tokens: encoding.len() + self.added,
+                    max_tokens: self.config.max_tokens,
+                });
+            }
+            encoding.truncate(room, 0, tokenizers::TruncationDirection::Right);
+        }
+        let encoding = self.inner.post_process(encoding, None, true).map_err(failed)?;
+        Ok(Tokens { ids: encoding.get_ids().to_vec(), cut })
+    }
+
+    /// The text of token ids, special tokens left out.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] when an id is not one of the tokenizer's.
+    pub fn decode(&self, ids: &[u32]) -> Result<String> {
+        self.inner
+            .decode(ids, true)
+            .map_err(|e| Error::Argument(format!("the token ids cannot be decoded: {e}")))
+    }
+
+    /// The token of an id; `None` when there is none.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    /// Number of tokens, added ones included.
+    pub fn vocabulary_size(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+}
