@@ -37,13 +37,34 @@ pub fn library_file_name() -> String {
     }
 }
 
+/// The part of the cache folder's name that tells builds for different systems
+/// apart: the tag of the published wheel. `None` where none is published.
+const fn platform() -> Option<&'static str> {
+    if cfg!(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64")) {
+        Some("manylinux_2_28_x86_64")
+    } else if cfg!(all(target_os = "linux", target_env = "gnu", target_arch = "aarch64")) {
+        Some("manylinux_2_28_aarch64")
+    } else if cfg!(all(target_os = "macos", target_arch = "aarch64")) {
+        Some("macosx_14_0_arm64")
+    } else if cfg!(all(windows, target_arch = "x86_64")) {
+        Some("win_amd64")
+    } else if cfg!(all(windows, target_arch = "aarch64")) {
+        Some("win_arm64")
+    } else {
+        None
+    }
+}
+
 /// Where the library lies in the cache folder once it was obtained:
-/// `CACHE/onnxruntime/VERSION/FILE`.
+/// `CACHE/packages/onnxruntime-VERSION-PLATFORM/FILE`. `None` where no build is
+/// published for this system, such as musl.
 ///
 /// # Errors
 /// [`Error::NoCacheDir`] when there is no cache folder.
-pub fn cached_library() -> Result<PathBuf> {
-    Ok(cache_dir()?.join("onnxruntime").join(TESTED_VERSION).join(library_file_name()))
+pub fn cached_library() -> Result<Option<PathBuf>> {
+    let Some(platform) = platform() else { return Ok(None) };
+    let folder = format!("onnxruntime-{TESTED_VERSION}-{platform}");
+    Ok(Some(cache_dir()?.join("packages").join(folder).join(library_file_name())))
 }
 
 /// ONNX Runtime, loaded. Cheap to clone; every clone is the same one.
@@ -157,7 +178,7 @@ fn find() -> Result<(PathBuf, Found)> {
             candidates.push(folder.join(&plain));
         }
     }
-    candidates.extend(cached_library().ok());
+    candidates.extend(cached_library().ok().flatten());
     match candidates.into_iter().find(|path| path.is_file()) {
         Some(path) => Ok((path, Found::Searched)),
         None => Ok((PathBuf::from(plain), Found::Unknown)),
@@ -174,9 +195,13 @@ fn explain(error: &ort::LoadDynamicError, path: &Path, found: Found) -> String {
     );
     match error {
         Load::Dlopen { .. } if found == Found::Unknown => format!(
-            "ONNX Runtime's shared library was not found: not beside the program, not at {}, not \
-             in the system's library folders; {remedy}",
-            cached_library().map_or_else(|e| e.to_string(), |path| path.display().to_string())
+            "ONNX Runtime's shared library was not found: not beside the program, not in the \
+             cache{}, not in the system's library folders; {remedy}",
+            match cached_library() {
+                Ok(Some(path)) => format!(" ({})", path.display()),
+                Ok(None) => " (no build is published for this system)".to_owned(),
+                Err(error) => format!(" ({error})"),
+            }
         ),
         Load::Dlopen { error, path } => {
             format!("{} cannot be loaded: {error}; {remedy}", path.display())

@@ -1,6 +1,17 @@
 //! Encoder architectures, each written once on the graph builder.
 
+mod bert;
+mod config;
+mod distilbert;
+mod modernbert;
+mod mpnet;
+mod post_norm;
+mod source;
+
 use std::path::Path;
+
+use bert::Variant;
+use config::Config;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
@@ -26,16 +37,39 @@ pub struct TokenEncoder {
     pub architecture: &'static str,
 }
 
+/// The `model_type`s that [`build`] knows.
+pub const SUPPORTED: [&str; 7] =
+    ["bert", "distilbert", "electra", "modernbert", "mpnet", "roberta", "xlm-roberta"];
+
 /// Builds the encoder that `config` (the content of `config.json`, which lies at
 /// `path`) describes, with the weights of `checkpoint`.
 ///
 /// # Errors
-/// When the architecture is not supported, a key or tensor is missing or unusable.
+/// [`Error::Unsupported`] when the architecture is not one of [`SUPPORTED`];
+/// [`Error::Key`] when a key is missing or has a value that cannot be used;
+/// [`Error::Tensor`] when a tensor is missing or has another shape than the
+/// configuration asks for.
 pub fn build(
     path: &Path,
-    _config: &serde_json::Value,
-    _checkpoint: &Checkpoint,
-    _lowering: Lowering,
+    config: &serde_json::Value,
+    checkpoint: &Checkpoint,
+    lowering: Lowering,
 ) -> Result<TokenEncoder> {
-    Err(Error::unsupported(path, "no architecture is supported yet"))
+    let config = Config { path, json: config };
+    let kind = config.text("model_type")?.ok_or_else(|| {
+        config.error("model_type", format!("is missing; supported are {}", SUPPORTED.join(", ")))
+    })?;
+    match kind {
+        "bert" => bert::build(config, checkpoint, lowering, Variant::Bert),
+        "electra" => bert::build(config, checkpoint, lowering, Variant::Electra),
+        "roberta" => bert::build(config, checkpoint, lowering, Variant::Roberta),
+        "xlm-roberta" => bert::build(config, checkpoint, lowering, Variant::XlmRoberta),
+        "distilbert" => distilbert::build(config, checkpoint, lowering),
+        "mpnet" => mpnet::build(config, checkpoint, lowering),
+        "modernbert" => modernbert::build(config, checkpoint, lowering),
+        other => Err(Error::unsupported(
+            path,
+            format!("the architecture `{other}` is not supported; {} are", SUPPORTED.join(", ")),
+        )),
+    }
 }

@@ -1,8 +1,6 @@
 //! CSV and TSV.
 
 use std::io::Read;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use csv::ByteRecord;
 
@@ -16,21 +14,36 @@ use crate::error::Result;
 /// file does not read all of it into memory.
 struct Bounded {
     input: Input,
-    left: Arc<AtomicUsize>,
+    left: usize,
+    /// The bytes given last, and how many came before them.
+    chunk: Vec<u8>,
+    before: u64,
 }
 
 /// The csv reader's own buffer may hold bytes of earlier records.
 const ALLOWANCE: usize = MAX_RECORD + (1 << 16);
 
+impl Bounded {
+    /// The byte at an offset, where it is among those given last.
+    fn byte(&self, offset: u64) -> Option<u8> {
+        let at = usize::try_from(offset.checked_sub(self.before)?).ok()?;
+        self.chunk.get(at).copied()
+    }
+}
+
 impl Read for Bounded {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let left = self.left.load(Ordering::Relaxed);
-        if left == 0 {
+        if self.left == 0 {
             return Err(std::io::Error::from(std::io::ErrorKind::FileTooLarge));
         }
-        let most = left.min(buffer.len());
+        let most = self.left.min(buffer.len());
         let n = self.input.read(&mut buffer[..most])?;
-        self.left.store(left - n, Ordering::Relaxed);
+        self.left -= n;
+        if n > 0 {
+            self.before += self.chunk.len() as u64;
+            self.chunk.clear();
+            self.chunk.extend_from_slice(&buffer[..n]);
+        }
         Ok(n)
     }
 }
@@ -38,7 +51,6 @@ impl Read for Bounded {
 /// Records under a header.
 pub(super) struct DelimitedReader {
     reader: csv::Reader<Bounded>,
-    left: Arc<AtomicUsize>,
     record: ByteRecord,
     columns: usize,
     text: usize,
@@ -49,11 +61,13 @@ pub(super) struct DelimitedReader {
 impl DelimitedReader {
     pub(super) fn new(opened: Opened, delimiter: u8, options: &TableOptions) -> Result<Self> {
         let blame = opened.blame;
-        let left = Arc::new(AtomicUsize::new(ALLOWANCE));
-        let mut reader = csv::ReaderBuilder::new()
-            .delimiter(delimiter)
-            .flexible(true)
-            .from_reader(Bounded { input: opened.input, left: left.clone() });
+        let mut reader =
+            csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(Bounded {
+                input: opened.input,
+                left: ALLOWANCE,
+                chunk: Vec::new(),
+                before: 0,
+            });
         let header = reader
             .headers()
             .map_err(|e| blame.table(format!("its header cannot be read ({e})")))?;
@@ -63,12 +77,21 @@ impl DelimitedReader {
         }
         let (text, label) = choose(&names, options, &blame)?;
         let columns = names.len();
-        Ok(Self { reader, left, record: ByteRecord::new(), columns, text, label, blame })
+        Ok(Self { reader, record: ByteRecord::new(), columns, text, label, blame })
     }
 
     fn field(&self, column: usize) -> std::result::Result<&str, String> {
         let field = &self.record[column];
         std::str::from_utf8(field).map_err(|e| format!("field {}: {}", column + 1, not_utf8(e)))
+    }
+
+    /// Line on which the record starts. The csv crate's own figure is that of the blank lines
+    /// before it, and one less where lines end in CRLF, so it is counted back from the end.
+    fn line(&self) -> u64 {
+        let end = self.reader.position();
+        let last = end.byte().checked_sub(1).and_then(|at| self.reader.get_ref().byte(at));
+        let breaks = self.record.as_slice().iter().filter(|&&b| b == b'\n').count() as u64;
+        end.line().saturating_sub(breaks + u64::from(last == Some(b'\n')))
     }
 
     fn row(&self) -> std::result::Result<(String, Option<String>), String> {
@@ -91,7 +114,7 @@ impl DelimitedReader {
 
 impl Reader for DelimitedReader {
     fn next(&mut self, number: u64) -> Step {
-        self.left.store(ALLOWANCE, Ordering::Relaxed);
+        self.reader.get_mut().left = ALLOWANCE;
         match self.reader.read_byte_record(&mut self.record) {
             Ok(false) => return Step::End,
             Ok(true) => {}
@@ -109,10 +132,7 @@ impl Reader for DelimitedReader {
         }
         match self.row() {
             Ok(record) => Step::Record(record),
-            Err(reason) => {
-                let line = self.record.position().map_or(0, csv::Position::line);
-                Step::Broken(self.blame.record(number, line, reason))
-            }
+            Err(reason) => Step::Broken(self.blame.record(number, self.line(), reason)),
         }
     }
 }

@@ -20,9 +20,6 @@ pub struct QueryKeyValue {
     pub weight: Value,
     /// `[3·width]`.
     pub bias: Option<Value>,
-    /// Whether the query's columns are already divided by the square root of the
-    /// head size.
-    pub scaled: bool,
 }
 
 /// Rotary position embedding (Su et al., 2021, arXiv:2104.09864) of the
@@ -34,12 +31,6 @@ pub struct Rotary {
 }
 
 impl Graph {
-    /// Whether importers should fold the scale of the scores into the query's
-    /// weights; ONNX Runtime's operators scale by themselves.
-    pub fn folds_scale(&self) -> bool {
-        self.lowering() == Lowering::Standard
-    }
-
     /// The mask of a batch: `mask` int64 `[batch, tokens]`, 1 for real tokens, and
     /// perhaps a `bias` of the scores that all layers share, such as relative
     /// positions, `[1, heads or 1, tokens, tokens]`.
@@ -89,21 +80,19 @@ impl Graph {
                 format!("weights {} cannot be cut into {heads} heads", show(&shape)),
             ));
         }
-        let scale = if qkv.scaled { 1.0 } else { 1.0 / ((width / heads) as f32).sqrt() };
+        let scale = 1.0 / ((width / heads) as f32).sqrt();
         match self.lowering() {
             Lowering::Standard => {
                 self.attention_of_plain_operators(x, qkv, heads, width, scale, mask, rotary)
             }
             Lowering::OnnxRuntime => {
-                let extras =
-                    AttentionExtras { padding: mask.padding, bias: mask.bias, scale };
+                let extras = AttentionExtras { padding: mask.padding, bias: mask.bias, scale };
                 if rotary.is_none() {
                     let bias = match qkv.bias {
                         Some(bias) => bias,
-                        None => self.constant(Tensor::from_f32(
-                            &[3 * width],
-                            &vec![0.0; 3 * width],
-                        ))?,
+                        None => {
+                            self.constant(Tensor::from_f32(&[3 * width], &vec![0.0; 3 * width]))?
+                        }
                     };
                     return self.contrib_attention(x, qkv.weight, bias, heads, extras);
                 }
@@ -133,12 +122,14 @@ impl Graph {
         let joined = self.linear(x, qkv.weight, qkv.bias)?;
         let lead = self.shape(joined)?;
         let [batch, tokens, _] = &lead[..] else {
-            return Err(self.error("Attention", format!("{} is not three-dimensional", show(&lead))));
+            return Err(
+                self.error("Attention", format!("{} is not three-dimensional", show(&lead)))
+            );
         };
         let parts = self.split(joined, -1, &[width; 3])?;
         let parts = self.three("Split", parts)?;
         let by_head = vec![batch.clone(), tokens.clone(), heads.into(), (width / heads).into()];
-        let mut split_heads = |g: &mut Self, part: Value| {
+        let split_heads = |g: &mut Self, part: Value| {
             let part = g.reshape(part, by_head.clone())?;
             g.transpose(part, &[0, 2, 1, 3])
         };
@@ -198,8 +189,6 @@ impl Graph {
     }
 
     fn three(&self, operator: &str, parts: Vec<Value>) -> Result<[Value; 3]> {
-        parts
-            .try_into()
-            .map_err(|_| self.error(operator, "did not give three tensors".to_owned()))
+        parts.try_into().map_err(|_| self.error(operator, "did not give three tensors".to_owned()))
     }
 }

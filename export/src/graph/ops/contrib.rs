@@ -1,9 +1,7 @@
 //! ONNX Runtime's own operators, of the domain `com.microsoft`.
 
 use crate::error::Result;
-use crate::graph::{
-    Attribute, CONTRIB_DOMAIN, Dim, ElementType, Graph, TensorType, Value, show,
-};
+use crate::graph::{Attribute, CONTRIB_DOMAIN, Dim, ElementType, Graph, TensorType, Value, show};
 
 /// What ONNX Runtime's attention operators take besides query, key and value.
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,8 +37,7 @@ impl Graph {
             Attribute::float("scale", extras.scale),
             Attribute::float("mask_filter_value", f32::MIN),
         ];
-        let inputs =
-            [Some(x), Some(weight), Some(bias), extras.padding, None, extras.bias];
+        let inputs = [Some(x), Some(weight), Some(bias), extras.padding, None, extras.bias];
         self.push_optional("Attention", CONTRIB_DOMAIN, &inputs, attributes, kind)
     }
 
@@ -65,8 +62,7 @@ impl Graph {
             Attribute::float("scale", extras.scale),
             Attribute::float("mask_filter_value", f32::MIN),
         ];
-        let inputs =
-            [Some(query), Some(key), Some(value), None, extras.padding, extras.bias];
+        let inputs = [Some(query), Some(key), Some(value), None, extras.padding, extras.bias];
         self.push_optional("MultiHeadAttention", CONTRIB_DOMAIN, &inputs, attributes, kind)
     }
 

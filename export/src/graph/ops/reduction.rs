@@ -51,7 +51,8 @@ impl Graph {
 
     fn reduce(&mut self, operator: &str, x: Value, axis: i64) -> Result<Value> {
         let kind = self.tensor_type(x)?.clone();
-        if !kind.element.is_float() && !matches!(kind.element, ElementType::Int32 | ElementType::Int64)
+        if !kind.element.is_float()
+            && !matches!(kind.element, ElementType::Int32 | ElementType::Int64)
         {
             return Err(self.error(operator, format!("takes numbers, not {kind}")));
         }
@@ -60,13 +61,15 @@ impl Graph {
         if let Some(dim) = shape.get_mut(at) {
             *dim = Dim::from(1);
         }
+        let kind = TensorType::new(kind.element, shape);
+        let mut attributes = vec![Attribute::int("keepdims", 1)];
+        // Axes became an input in version 13 (`ReduceSum`) or 18 (the others).
+        if self.opset() < if operator == "ReduceSum" { 13 } else { 18 } {
+            attributes.push(Attribute::ints("axes", vec![at as i64]));
+            return self.push(operator, &[x], attributes, kind);
+        }
         let axes = self.integers(&[axis])?;
-        self.push(
-            operator,
-            &[x, axes],
-            vec![Attribute::int("keepdims", 1)],
-            TensorType::new(kind.element, shape),
-        )
+        self.push(operator, &[x, axes], attributes, kind)
     }
 
     /// The dimension that `axis` means, from 0; it may count from the end.
@@ -74,10 +77,7 @@ impl Graph {
         let rank = shape.len();
         let at = if axis < 0 { axis + rank as i64 } else { axis };
         usize::try_from(at).ok().filter(|&at| at < rank).ok_or_else(|| {
-            self.error(
-                operator,
-                format!("{} has no dimension {axis}", crate::graph::show(shape)),
-            )
+            self.error(operator, format!("{} has no dimension {axis}", crate::graph::show(shape)))
         })
     }
 }

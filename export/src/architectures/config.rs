@@ -1,0 +1,130 @@
+//! Reads `config.json` key by key.
+
+use std::path::Path;
+
+use serde_json::Value as Json;
+
+use crate::error::{Error, Result};
+use crate::graph::blocks::Activation;
+
+/// An encoder's configuration, and the file it was read from for messages.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Config<'a> {
+    pub(super) path: &'a Path,
+    pub(super) json: &'a Json,
+}
+
+impl<'a> Config<'a> {
+    fn get(&self, key: &str) -> Option<&'a Json> {
+        self.json.get(key).filter(|value| !value.is_null())
+    }
+
+    pub(super) fn error(&self, key: &str, reason: impl Into<String>) -> Error {
+        Error::key(self.path, key, reason)
+    }
+
+    /// A size from 1 to 2³¹ − 1.
+    pub(super) fn size(&self, key: &str) -> Result<usize> {
+        let Some(value) = self.get(key) else {
+            return Err(self.error(key, "is missing; a whole number is needed"));
+        };
+        self.checked_size(key, value)
+    }
+
+    /// As [`Self::size`], `default` where the key is missing.
+    pub(super) fn size_or(&self, key: &str, default: usize) -> Result<usize> {
+        self.get(key).map_or(Ok(default), |value| self.checked_size(key, value))
+    }
+
+    fn checked_size(&self, key: &str, value: &Json) -> Result<usize> {
+        value
+            .as_u64()
+            .filter(|size| (1..1 << 31).contains(size))
+            .and_then(|size| usize::try_from(size).ok())
+            .ok_or_else(|| {
+                self.error(key, format!("is {value}, not a number from 1 to 2147483647"))
+            })
+    }
+
+    /// A number of 0 or more, `default` where the key is missing.
+    pub(super) fn count_or(&self, key: &str, default: usize) -> Result<usize> {
+        self.get(key).map_or(Ok(default), |value| {
+            value
+                .as_u64()
+                .filter(|count| *count < 1 << 31)
+                .and_then(|count| usize::try_from(count).ok())
+                .ok_or_else(|| self.error(key, format!("is {value}, not a number from 0")))
+        })
+    }
+
+    /// A positive number, `default` where the key is missing.
+    pub(super) fn positive_or(&self, key: &str, default: f64) -> Result<f64> {
+        self.get(key).map_or(Ok(default), |value| {
+            value
+                .as_f64()
+                .filter(|number| number.is_finite() && *number > 0.0)
+                .ok_or_else(|| self.error(key, format!("is {value}, not a positive number")))
+        })
+    }
+
+    /// A truth value, `default` where the key is missing.
+    pub(super) fn flag_or(&self, key: &str, default: bool) -> Result<bool> {
+        self.get(key).map_or(Ok(default), |value| {
+            value.as_bool().ok_or_else(|| self.error(key, format!("is {value}, not true or false")))
+        })
+    }
+
+    pub(super) fn text(&self, key: &str) -> Result<Option<&'a str>> {
+        self.get(key)
+            .map(|value| {
+                value.as_str().ok_or_else(|| self.error(key, format!("is {value}, not a text")))
+            })
+            .transpose()
+    }
+
+    pub(super) fn list(&self, key: &str) -> Result<Option<&'a [Json]>> {
+        self.get(key)
+            .map(|value| {
+                value
+                    .as_array()
+                    .map(Vec::as_slice)
+                    .ok_or_else(|| self.error(key, format!("is {value}, not a list")))
+            })
+            .transpose()
+    }
+
+    /// The object under `key`, whose keys are named `key.…` in messages only by
+    /// themselves.
+    pub(super) fn object(&self, key: &str) -> Option<Self> {
+        self.get(key).filter(|value| value.is_object()).map(|json| Self { json, ..*self })
+    }
+
+    /// The activation function under `key`, `default` where the key is missing.
+    pub(super) fn activation(&self, key: &str, default: Activation) -> Result<Activation> {
+        self.text(key)?.map_or(Ok(default), |name| {
+            Activation::from_name(name).ok_or_else(|| {
+                self.error(key, format!("is `{name}`; supported are {}", Activation::NAMES))
+            })
+        })
+    }
+
+    /// Refuses a key whose value is not `wanted`, where it is present.
+    pub(super) fn only(&self, key: &str, wanted: &Json) -> Result<()> {
+        match self.get(key) {
+            Some(value) if value != wanted => {
+                Err(self.error(key, format!("is {value}; only {wanted} is supported")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Heads of attention that divide the width.
+    pub(super) fn heads(&self, key: &str, width: usize) -> Result<usize> {
+        let heads = self.size(key)?;
+        if width.is_multiple_of(heads) {
+            Ok(heads)
+        } else {
+            Err(self.error(key, format!("is {heads}, which does not divide the width {width}")))
+        }
+    }
+}
