@@ -5,8 +5,8 @@ use clap::builder::styling::{AnsiColor, Effects};
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    completions, embed, evaluate, import, info, learn, man, predict, quickstart, similarity, unpack,
-    verify,
+    completions, embed, evaluate, import, info, learn, man, predict, quickstart, similarity,
+    unpack, verify,
 };
 
 const STYLES: Styles = Styles::styled()

@@ -32,7 +32,10 @@ mod tests {
     #[test]
     fn fields_are_quoted_where_they_must_be() {
         assert_eq!(line(&["a", "b c", ""]), b"a,b c,\n");
-        assert_eq!(line(&["a,b", "say \"x\"", "two\nlines"]), b"\"a,b\",\"say \"\"x\"\"\",\"two\nlines\"\n");
+        assert_eq!(
+            line(&["a,b", "say \"x\"", "two\nlines"]),
+            b"\"a,b\",\"say \"\"x\"\"\",\"two\nlines\"\n"
+        );
         assert_eq!(line(&[""]), b"\"\"\n");
     }
 }

@@ -233,7 +233,10 @@ mod tests {
         };
         let manifest = offshoot::Error::Manifest { reason: "x".into() };
         assert_eq!(code(export::Error::Runtime(manifest).into()), Code::Artifact);
-        assert_eq!(code(models::Error::Cache(offshoot::Error::NoCacheDir).into()), Code::Surroundings);
+        assert_eq!(
+            code(models::Error::Cache(offshoot::Error::NoCacheDir).into()),
+            Code::Surroundings
+        );
         assert_eq!(code(offshoot::Error::Argument("x".into()).into()), Code::Usage);
         assert_eq!(code(adapters::Error::NoExamples.into()), Code::Data);
         assert_eq!(code(export::Error::Interrupted.into()), Code::Interrupted);

@@ -20,8 +20,15 @@ impl NewFile {
     /// Starts a file that is to stand at `path`, and replaces what stands there when
     /// it is finished.
     pub(crate) fn create(path: &Path) -> Result<Self> {
-        let file = beside(path, "partial").map_err(|error| Failure::io("write", path, &error))?;
-        Ok(Self { path: path.to_owned(), writer: BufWriter::with_capacity(1 << 16, file) })
+        // A link goes on leading to the file.
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let file = beside(&path, "partial").map_err(|error| Failure::io("write", &path, &error))?;
+        Ok(Self { path, writer: BufWriter::with_capacity(1 << 16, file) })
+    }
+
+    /// The temporary file.
+    pub(crate) fn temporary(&self) -> PathBuf {
+        self.writer.get_ref().path().to_owned()
     }
 
     /// Makes the file durable and gives it its name.
@@ -73,8 +80,18 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> io::Result<NamedTempFile> {
     let name = path.file_name().ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidInput, "it does not end in the name of a file")
     })?;
-    if path.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
+        }
+        // A rename would put a file in the place of a device.
+        Ok(found) if !found.is_file() => {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it is a device or a pipe; write to standard output and let the shell redirect it",
+            ));
+        }
+        _ => {}
     }
     let mut prefix = std::ffi::OsString::from(".");
     prefix.push(name);
@@ -128,7 +145,11 @@ mod tests {
     #[test]
     fn a_place_that_cannot_be_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        for path in [folder.path().to_owned(), folder.path().join("no/such/folder")] {
+        let mut places = vec![folder.path().to_owned(), folder.path().join("no/such/folder")];
+        if cfg!(unix) {
+            places.push("/dev/null".into());
+        }
+        for path in places {
             let Err(Failure::Said { message, .. }) = NewFile::create(&path).map(drop) else {
                 panic!("{} was written", path.display())
             };

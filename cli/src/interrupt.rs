@@ -1,7 +1,8 @@
 //! Ctrl-C: work ends at the next good place, and at once when asked twice.
 
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::failure::{Code, Failure, Result};
 
@@ -12,39 +13,57 @@ use crate::failure::{Code, Failure, Result};
 #[derive(Debug, Clone)]
 pub(crate) struct Interrupt {
     asked: Arc<AtomicBool>,
-    /// Whether a signal ends the process where it stands.
-    at_once: Arc<AtomicBool>,
+    /// What a signal does while it may end the process where it stands.
+    ending: Arc<Mutex<Option<Ending>>>,
+}
+
+/// How the process ends when a signal comes at a moment at which nothing would be lost.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ending {
+    /// What is said.
+    pub(crate) message: String,
+    /// A temporary file that would stay behind.
+    pub(crate) remove: Option<PathBuf>,
+}
+
+impl Ending {
+    /// An ending that only says something.
+    pub(crate) fn saying(message: impl Into<String>) -> Self {
+        Self { message: message.into(), remove: None }
+    }
 }
 
 impl Interrupt {
-    /// Listens from now on. The first signal only sets a flag; the second ends the
-    /// process.
+    /// Listens from now on. The first signal sets a flag, unless the process is in
+    /// [`Self::at_once`]; the second ends the process.
     pub(crate) fn listen() -> Self {
-        let asked = Arc::new(AtomicBool::new(false));
-        let at_once = Arc::new(AtomicBool::new(false));
-        let interrupt = Self { asked: asked.clone(), at_once: at_once.clone() };
+        let interrupt = Self { asked: Arc::default(), ending: Arc::default() };
+        let Self { asked, ending } = interrupt.clone();
         // Without a handler the system ends the process, and files are still whole:
         // none has its final name before it is finished.
         let _ = ctrlc::set_handler(move || {
-            if asked.swap(true, Ordering::SeqCst) || at_once.load(Ordering::SeqCst) {
-                std::process::exit(i32::from(Code::Interrupted as u8));
+            let ending = ending.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let again = asked.swap(true, Ordering::SeqCst);
+            if let Some(Ending { message, remove }) = ending {
+                if let Some(path) = remove {
+                    let _ = std::fs::remove_file(path);
+                }
+                let _ = Failure::interrupted(message).report();
+            } else if !again {
+                return;
             }
+            std::process::exit(i32::from(Code::Interrupted as u8));
         });
         interrupt
     }
 
-    /// Runs work that cannot be asked to end and leaves nothing half-done: a signal
-    /// ends the process.
-    pub(crate) fn at_once<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.at_once.store(true, Ordering::SeqCst);
+    /// Runs work that cannot be asked to end, such as reading from a pipe, and would leave
+    /// nothing half-done: a signal ends the process.
+    pub(crate) fn at_once<T>(&self, ending: Ending, work: impl FnOnce() -> T) -> T {
+        *self.ending.lock().unwrap_or_else(PoisonError::into_inner) = Some(ending);
         let result = work();
-        self.at_once.store(false, Ordering::SeqCst);
+        *self.ending.lock().unwrap_or_else(PoisonError::into_inner) = None;
         result
-    }
-
-    /// Whether a signal came.
-    pub(crate) fn is_asked(&self) -> bool {
-        self.asked.load(Ordering::SeqCst)
     }
 
     /// The flag, for work that looks at it by itself.
@@ -54,6 +73,9 @@ impl Interrupt {
 
     /// An error when a signal came.
     pub(crate) fn check(&self, message: &str) -> Result {
-        if self.is_asked() { Err(Failure::interrupted(message)) } else { Ok(()) }
+        if self.asked.load(Ordering::SeqCst) {
+            return Err(Failure::interrupted(message));
+        }
+        Ok(())
     }
 }

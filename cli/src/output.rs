@@ -17,7 +17,8 @@ pub(crate) fn print(text: &str) -> Result {
 /// Writes one JSON value and a line break to standard output, over several lines
 /// if `pretty`.
 pub(crate) fn print_json(value: &impl Serialize, pretty: bool) -> Result {
-    let text = if pretty { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
+    let text =
+        if pretty { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
     let mut text = text.map_err(|error| {
         Failure::new(crate::failure::Code::Bug, format!("the result is not JSON: {error}"))
     })?;

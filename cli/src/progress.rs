@@ -60,7 +60,7 @@ impl Progress {
         self.done = done;
         if let Some(bar) = &self.bar {
             bar.set_position(done);
-        } else if !self.quiet && self.last_line.elapsed() >= PAUSE {
+        } else if !self.quiet && Some(done) != self.total && self.last_line.elapsed() >= PAUSE {
             self.last_line = Instant::now();
             let of = match (self.total, self.unit) {
                 (Some(total), Unit::Bytes) => format!(" of {}", megabytes(total)),
@@ -74,14 +74,6 @@ impl Progress {
     /// `more` is done.
     pub(crate) fn add(&mut self, more: u64) {
         self.set(self.done.saturating_add(more));
-    }
-
-    /// Says a line above the bar.
-    pub(crate) fn note(&self, line: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| say(line)),
-            None => say(line),
-        }
     }
 
     /// Time since the start.

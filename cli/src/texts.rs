@@ -186,7 +186,8 @@ mod tests {
     use super::*;
 
     fn rows(text: String) -> Rows {
-        let source = Source::Reader { reader: Box::new(std::io::Cursor::new(text)), name: "x".into() };
+        let source =
+            Source::Reader { reader: Box::new(std::io::Cursor::new(text)), name: "x".into() };
         tables::open(source, &TableOptions::default()).unwrap()
     }
 

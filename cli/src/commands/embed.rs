@@ -12,7 +12,7 @@ use offshoot_models::tables::{self, Rows};
 use self::rows::{Precision, Values};
 use crate::encoder::{EmbedArgs, EncoderArgs, Truncate};
 use crate::failure::{Failure, Result};
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Ending, Interrupt};
 use crate::progress::{self, Progress, Unit, grouped, seconds};
 use crate::texts::{self, InputArgs, shell_path};
 use crate::{files, output};
@@ -143,7 +143,6 @@ fn to_file(args: &Args, output: &Path) -> Result {
             progress::say(&format!("{}: complete, {} rows", shell_path(output), grouped(done)));
             return Ok(());
         }
-        _ => return Err(Failure::usage("this output is not known")),
     };
     let before = writer.rows();
     skip(&mut rows, before)?;
@@ -151,8 +150,11 @@ fn to_file(args: &Args, output: &Path) -> Result {
     let mut progress = start(&rows);
     let (mut cut, mut tokens) = (0, 0);
     loop {
-        stop_if_asked(&interrupt, &writer, output)?;
-        let chunk = texts::next_chunk(&mut rows)
+        let goodbye = kept(&writer, output);
+        interrupt.check(&goodbye)?;
+        // Every row so far is durable.
+        let chunk = interrupt
+            .at_once(Ending::saying(goodbye), || texts::next_chunk(&mut rows))
             .map_err(|failure| keep(failure, &writer, output))?;
         if chunk.is_empty() {
             break;
@@ -234,13 +236,13 @@ fn skip(rows: &mut Rows, done: u64) -> Result {
     )))
 }
 
-/// Everything that was embedded is durable already: nothing is left to do but to say it.
-fn stop_if_asked(interrupt: &Interrupt, writer: &EmbeddingWriter, output: &Path) -> Result {
-    interrupt.check(&format!(
+/// What is kept when the work is interrupted, and how to go on.
+fn kept(writer: &EmbeddingWriter, output: &Path) -> String {
+    format!(
         "{} rows are kept; run the same command with --resume to finish {}",
         grouped(writer.durable_rows()),
         shell_path(output)
-    ))
+    )
 }
 
 /// Adds to a failure what was kept.

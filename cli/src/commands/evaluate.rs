@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::encoder::{EncoderArgs, Truncate};
 use crate::failure::{Failure, Result};
 use crate::head::Classifier;
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Ending, Interrupt};
 use crate::output;
 use crate::progress::{Progress, Unit, grouped};
 use crate::texts::{self, InputArgs, LabelArgs};
@@ -60,7 +60,8 @@ pub(crate) fn run(args: Args) -> Result {
     let mut cut = 0;
     let mut progress = Progress::start("Evaluating", Unit::Bytes, rows.len_hint());
     loop {
-        let chunk = texts::next_chunk(&mut rows)?;
+        let ending = Ending::saying("there is no result");
+        let chunk = interrupt.at_once(ending, || texts::next_chunk(&mut rows))?;
         if chunk.is_empty() {
             break;
         }
@@ -78,7 +79,7 @@ pub(crate) fn run(args: Args) -> Result {
         cut += embeddings.texts_cut();
         predicted.extend(head.predict(embeddings.vectors())?);
         progress.set(rows.position());
-        interrupt.check("no result")?;
+        interrupt.check("there is no result")?;
     }
     drop(progress);
     texts::note_cut(encoder, cut);
@@ -108,9 +109,7 @@ fn known(names: &[String]) -> String {
 }
 
 fn to_json(report: &ClassificationReport, confusion: &ConfusionMatrix, examples: usize) -> Value {
-    let scores = |s: &ClassScores| {
-        json!({"precision": s.precision, "recall": s.recall, "f1": s.f1, "support": s.support})
-    };
+    let scores = |s: &ClassScores| json!({"precision": s.precision, "recall": s.recall, "f1": s.f1, "support": s.support});
     let classes: Vec<Value> = report
         .classes
         .names()

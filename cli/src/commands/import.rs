@@ -1,13 +1,14 @@
 //! `offshoot import`: from a published encoder to a bundle.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use offshoot_export::graph::Lowering;
 use offshoot_export::{ImportOptions, Imported};
 
 use crate::failure::Result;
 use crate::interrupt::Interrupt;
-use crate::progress::{self, Progress, Unit, grouped, megabytes};
+use crate::progress::{self, Progress, Unit, grouped, megabytes, seconds};
 use crate::texts::shell_path;
 
 const EXAMPLES: &str = "\
@@ -62,23 +63,12 @@ pub(crate) fn run(args: Args) -> Result {
         overwrite: args.force,
         stop: Some(interrupt.flag()),
     };
-    let imported = import(&args.source, &args.output, &options)?;
-    progress::say(&format!(
-        "{}: {}, {} parameters, {}",
-        shell_path(&imported.path),
-        imported.manifest.name,
-        grouped(imported.manifest.parameters),
-        megabytes(imported.size)
-    ));
-    Ok(())
+    import(&args.source, &args.output, &options).map(drop)
 }
 
 /// Imports with a progress bar, and says what was assumed.
-pub(crate) fn import(
-    source: &std::path::Path,
-    output: &std::path::Path,
-    options: &ImportOptions,
-) -> Result<Imported> {
+pub(crate) fn import(source: &Path, output: &Path, options: &ImportOptions) -> Result<Imported> {
+    let start = Instant::now();
     let mut progress: Option<Progress> = None;
     let imported = offshoot_export::import(source, output, options, &mut |step| {
         progress
@@ -88,13 +78,18 @@ pub(crate) fn import(
             .set(step.done_bytes);
     });
     // The bar goes before anything else is said, an error too.
-    match (&imported, progress) {
-        (Ok(_), Some(progress)) => drop(progress.finish()),
-        (_, progress) => drop(progress),
-    }
+    drop(progress);
     let imported = imported?;
     for note in &imported.notes {
         progress::say(&format!("note: {note}"));
     }
+    progress::say(&format!(
+        "{}: {}, {} parameters, {}, imported in {}",
+        shell_path(&imported.path),
+        imported.manifest.name,
+        grouped(imported.manifest.parameters),
+        megabytes(imported.size),
+        seconds(start.elapsed())
+    ));
     Ok(imported)
 }

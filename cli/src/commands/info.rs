@@ -65,13 +65,13 @@ fn describe(bundle: &Bundle) -> String {
         line("texts", format!("up to {} tokens{case}", grouped(text.max_tokens as u64)));
         for (name, prompt) in &text.prompts {
             let default = text.default_prompt.as_ref() == Some(name);
-            line("prompt", format!("{name}: {prompt:?}{}", if default { " (default)" } else { "" }));
+            line(
+                "prompt",
+                format!("{name}: {prompt:?}{}", if default { " (default)" } else { "" }),
+            );
         }
     }
-    line(
-        "source",
-        format!("{}, {}", manifest.provenance.source, manifest.provenance.architecture),
-    );
+    line("source", format!("{}, {}", manifest.provenance.source, manifest.provenance.architecture));
     line("licence", manifest.licence.clone().unwrap_or_else(|| "not stated".into()));
     line("made by", manifest.provenance.tool.clone());
     let _ = writeln!(page, "\n{:<28} {:>13} {:>13}  SHA-256", "entry", "offset", "bytes");
@@ -80,7 +80,8 @@ fn describe(bundle: &Bundle) -> String {
             Some(entry) => &entry.sha256,
             None => bundle.digest(),
         };
-        let _ = writeln!(page, "{name:<28} {:>13} {:>13}  {digest}", grouped(offset), grouped(size));
+        let _ =
+            writeln!(page, "{name:<28} {:>13} {:>13}  {digest}", grouped(offset), grouped(size));
     }
     let _ = writeln!(page, "{:<28} {:>13} {:>13}", "all", "", grouped(bundle.size()));
     page

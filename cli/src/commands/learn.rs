@@ -11,10 +11,10 @@ use offshoot_models::tables::Row;
 
 use crate::encoder::{EmbedArgs, EncoderArgs, Truncate, prompt_text};
 use crate::failure::{Code, Failure, Result};
-use crate::interrupt::Interrupt;
+use crate::files;
+use crate::interrupt::{Ending, Interrupt};
 use crate::progress::{self, Progress, Unit, grouped, seconds};
 use crate::texts::{self, InputArgs, LabelArgs, shell_path};
-use crate::files;
 
 /// Most classes whose counts are listed.
 const LISTED: usize = 12;
@@ -27,6 +27,9 @@ Examples:
 
 A handful of examples of each class is enough to begin with. `offshoot evaluate` says how good \
 the head is on examples that it has not seen.";
+
+/// What is said when the work is interrupted.
+const INTERRUPTED: &str = "no head was written";
 
 /// Learn classes from labelled examples
 ///
@@ -68,10 +71,9 @@ pub(crate) fn run(args: Args) -> Result {
     let interrupt = Interrupt::listen();
     files::check_writable(&args.output)?;
     // Everything that can be wrong with the examples is found before the slow part.
-    let rows = args
-        .input
-        .open(Some(&args.examples), Some(&args.label))?
-        .collect::<Result<Vec<Row>, _>>()?;
+    let table = args.input.open(Some(&args.examples), Some(&args.label))?;
+    let rows = interrupt
+        .at_once(Ending::saying(INTERRUPTED), || table.collect::<Result<Vec<Row>, _>>())?;
     let labels = rows.iter().map(texts::label).collect::<Result<Vec<&str>>>()?;
     let (classes, y) = Classes::from_labels(&labels)?;
     if classes.len() < 2 {
@@ -86,7 +88,7 @@ pub(crate) fn run(args: Args) -> Result {
     let start = Instant::now();
     let head = args.head.fit(embeddings.view(), &y, classes)?;
     let took = start.elapsed();
-    interrupt.check("no head was written")?;
+    interrupt.check(INTERRUPTED)?;
 
     let tag = EncoderTag {
         digest: encoder.digest().to_owned(),
@@ -122,11 +124,11 @@ fn embed(
         cut += embedded.texts_cut();
         parts.push(embedded.into_vectors());
         progress.add(chunk.len() as u64);
-        interrupt.check("no head was written")?;
+        interrupt.check(INTERRUPTED)?;
     }
     drop(progress);
     texts::note_cut(encoder, cut);
-    let views: Vec<ArrayView2<'_, f32>> = parts.iter().map(Array2::view).collect();
+    let views: Vec<ArrayView2<'_, f32>> = parts.iter().map(|part| part.view()).collect();
     ndarray::concatenate(Axis(0), &views)
         .map_err(|error| Failure::new(Code::Bug, error.to_string()))
 }
@@ -134,8 +136,7 @@ fn embed(
 /// What was learned, with a note on classes that have one example.
 fn summary(file: &HeadFile, examples: usize) -> String {
     let names = file.head.classes().names();
-    let mut text =
-        format!("{} classes from {} examples", names.len(), grouped(examples as u64));
+    let mut text = format!("{} classes from {} examples", names.len(), grouped(examples as u64));
     let listed: Vec<String> = names
         .iter()
         .zip(&file.examples)

@@ -23,21 +23,15 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> Result {
     let folder = &args.folder;
     std::fs::create_dir_all(folder).map_err(|error| Failure::io("create", folder, &error))?;
-    let mut root = Cli::command();
+    let mut root = Cli::command().disable_help_subcommand(true);
     root.build();
-    let pages: Vec<clap::Command> = std::iter::once(root.clone())
-        .chain(root.get_subcommands().filter(|c| c.get_name() != "help").map(|command| {
-            let name = format!("offshoot-{}", command.get_name());
-            command.clone().name(name.clone()).display_name(name)
-        }))
-        .collect();
-    let count = pages.len();
-    for page in pages {
-        let path = folder.join(format!("{}.1", page.get_name()));
+    let commands: Vec<_> = std::iter::once(&root).chain(root.get_subcommands()).cloned().collect();
+    let count = commands.len();
+    for command in commands {
+        let page = clap_mangen::Man::new(command);
+        let path = folder.join(page.get_filename());
         let mut bytes = Vec::new();
-        clap_mangen::Man::new(page)
-            .render(&mut bytes)
-            .map_err(|error| Failure::io("write", &path, &error))?;
+        page.render(&mut bytes).map_err(|error| Failure::io("write", &path, &error))?;
         files::write(&path, &bytes)?;
     }
     progress::say(&format!("{count} pages written to {}", folder.display()));

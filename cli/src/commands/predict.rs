@@ -13,7 +13,7 @@ use crate::encoder::{EncoderArgs, Truncate};
 use crate::failure::{Failure, Result};
 use crate::files::NewFile;
 use crate::head::Classifier;
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Ending, Interrupt};
 use crate::output;
 use crate::progress::{Progress, Unit};
 use crate::texts::{self, InputArgs};
@@ -26,6 +26,9 @@ Examples:
 
 CSV has the columns row, label and probability; --proba adds one column a class, named p: and \
 the class. JSONL has the same as keys, with --proba an object `probabilities`.";
+
+/// What is said when the work is interrupted.
+const INTERRUPTED: &str = "a file of predictions is written whole or not at all; run it again";
 
 /// Predict the class of each text with a head
 ///
@@ -99,13 +102,12 @@ pub(crate) fn run(args: Args) -> Result {
     let writer = Writer { format, proba: args.proba, classes: head.classes() };
     // Predictions on the terminal and a bar would disturb each other.
     let quiet = args.output.is_none();
-    let mut progress =
-        Progress::start_unless(quiet, "Predicting", Unit::Bytes, rows.len_hint());
+    let mut progress = Progress::start_unless(quiet, "Predicting", Unit::Bytes, rows.len_hint());
     sink.write(&writer.header())?;
     let mut cut = 0;
     loop {
-        interrupt.check("nothing was written under the final name")?;
-        let chunk = texts::next_chunk(&mut rows)?;
+        interrupt.check(INTERRUPTED)?;
+        let chunk = interrupt.at_once(sink.ending(), || texts::next_chunk(&mut rows))?;
         if chunk.is_empty() {
             break;
         }
@@ -137,6 +139,15 @@ impl Sink {
         }
     }
 
+    /// What a signal does while the next texts are awaited.
+    fn ending(&self) -> Ending {
+        let remove = match self {
+            Self::File(file) => Some(file.temporary()),
+            Self::Stdout(_) => None,
+        };
+        Ending { message: INTERRUPTED.into(), remove }
+    }
+
     fn finish(self) -> Result {
         match self {
             Self::File(file) => file.finish(),
@@ -157,8 +168,7 @@ impl Writer<'_> {
         if self.format == OutputFormat::Jsonl {
             return Vec::new();
         }
-        let mut fields: Vec<String> =
-            ["row", "label", "probability"].map(String::from).to_vec();
+        let mut fields: Vec<String> = ["row", "label", "probability"].map(String::from).to_vec();
         if self.proba {
             fields.extend(self.classes.names().iter().map(|name| format!("p:{name}")));
         }

@@ -19,11 +19,13 @@ use self::chart::Chart;
 use self::curve::Learning;
 use crate::encoder::EncoderArgs;
 use crate::failure::{Code, Failure, Result};
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Ending, Interrupt};
 use crate::progress::{self, Progress, Unit, grouped, seconds};
 use crate::texts::shell_path;
 use crate::{csv, files, output};
 
+/// What is said when the work is interrupted.
+const AGAIN: &str = "run the same command again; what was obtained is kept";
 /// Texts that are embedded between two looks at the progress bar.
 const CHUNK: usize = 256;
 /// Labelled examples of each class in `examples.csv`.
@@ -71,7 +73,7 @@ struct Made {
 pub(crate) fn run(args: Args) -> Result {
     let interrupt = Interrupt::listen();
     let made = prepare_folder(&args.folder)?;
-    let obtained = interrupt.at_once(packages::obtain)?;
+    let obtained = interrupt.at_once(Ending::saying(AGAIN), packages::obtain)?;
     let start = Instant::now();
 
     import(&obtained.encoder, &made.bundle, &interrupt)?;
@@ -143,7 +145,7 @@ fn embed(encoder: &Encoder, reviews: &[Review], interrupt: &Interrupt) -> Result
     let mut progress = Progress::start("Embedding", Unit::Count("texts"), Some(total as u64));
     let mut values = Vec::with_capacity(total * encoder.dimensions());
     for chunk in reviews.chunks(CHUNK) {
-        interrupt.check("run the same command again")?;
+        interrupt.check(AGAIN)?;
         let texts: Vec<&str> = chunk.iter().map(|review| review.text.as_str()).collect();
         values.extend(encoder.embed(&texts)?.vectors().iter());
         progress.add(chunk.len() as u64);
@@ -209,7 +211,10 @@ fn closing(made: &Made, start: Instant) -> String {
             "measure it on texts that it has not seen".into(),
         ),
         (
-            format!("{program} embed {bundle} {test} -o {}", shell_path(&made.test.with_extension("npy"))),
+            format!(
+                "{program} embed {bundle} {test} -o {}",
+                shell_path(&made.test.with_extension("npy"))
+            ),
             "embeddings for other programs".into(),
         ),
         (format!("{program} help"), "everything else".into()),

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use offshoot_export::archive;
+
 use crate::failure::Result;
-use crate::progress;
+use crate::interrupt::Interrupt;
+use crate::progress::{Progress, Unit};
 use crate::texts::shell_path;
 
 const EXAMPLES: &str = "\
@@ -20,12 +23,25 @@ Example:
 pub(crate) struct Args {
     /// The bundle
     bundle: PathBuf,
-    /// The folder, which must be new or empty
+    /// The folder, which must not exist yet
     folder: PathBuf,
 }
 
 pub(crate) fn run(args: Args) -> Result {
-    offshoot_export::unpack(&args.bundle, &args.folder)?;
-    progress::say(&format!("unpacked to {}", shell_path(&args.folder)));
-    Ok(())
+    let interrupt = Interrupt::listen();
+    let what = format!("Unpacking to {}", shell_path(&args.folder));
+    let mut progress: Option<Progress> = None;
+    let unpacked =
+        archive::unpack(&args.bundle, &args.folder, Some(interrupt.flag()), &mut |step| {
+            progress
+                .get_or_insert_with(|| {
+                    Progress::start(what.as_str(), Unit::Bytes, Some(step.total_bytes))
+                })
+                .set(step.done_bytes);
+        });
+    match (&unpacked, progress) {
+        (Ok(()), Some(progress)) => drop(progress.finish()),
+        (_, progress) => drop(progress),
+    }
+    Ok(unpacked?)
 }

@@ -78,7 +78,7 @@ impl<'a> Values<'a> {
 
     /// One of the rows.
     pub(super) fn row(&self, row: usize) -> RowOf<'_> {
-        RowOf { values: self, row }
+        RowOf { block: self.block(), row }
     }
 
     /// Writes one JSON object a row: `text` where it is given, then `embedding`.
@@ -104,19 +104,19 @@ struct Line<'a> {
 
 /// One row, as a list of numbers.
 pub(super) struct RowOf<'a> {
-    values: &'a Values<'a>,
+    block: Block<'a>,
     row: usize,
 }
 
 impl Serialize for RowOf<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.values {
-            Values::F32(values) => serializer.collect_seq(values.row(self.row)),
-            Values::F16(values) => {
+        match self.block {
+            Block::F32(values) => serializer.collect_seq(values.row(self.row)),
+            Block::F16(values) => {
                 serializer.collect_seq(values.row(self.row).iter().map(|value| value.to_f32()))
             }
-            Values::Int8(values) => serializer.collect_seq(values.row(self.row)),
-            Values::Bits(values) => serializer.collect_seq(values.row(self.row)),
+            Block::Int8(values) => serializer.collect_seq(values.row(self.row)),
+            Block::Bits(values) => serializer.collect_seq(values.row(self.row)),
         }
     }
 }

@@ -25,6 +25,8 @@ const SUPERSAMPLING: i32 = 3;
 
 /// The plot within the picture, in logical pixels: left, top, right, bottom.
 const PLOT: (i32, i32, i32, i32) = (74, 92, 800, 528);
+/// Text is placed by the middle of its box; its letters' middle is this share of its size above.
+const SINK: f64 = 0.13;
 /// Least distance of two labels at the right end of the curves.
 const LABEL_PITCH: f64 = 19.0;
 
@@ -99,7 +101,8 @@ impl Chart {
         let factor = SUPERSAMPLING as usize;
         let small = average(&large, wide, factor);
         // The encoder chooses the format by the ending of the name.
-        let file = files::beside(path, "png").map_err(|error| Failure::io("write", path, &error))?;
+        let file =
+            files::beside(path, "png").map_err(|error| Failure::io("write", path, &error))?;
         let size = ((wide / factor) as u32, (high / factor) as u32);
         {
             let mut backend = BitMapBackend::new(file.path(), size);
@@ -162,7 +165,13 @@ impl<B: DrawingBackend> Canvas<B> {
         for tenth in first..=last {
             let y = axes.y(tenth as f64 / 10.0);
             self.line(&[(left, y), (right, y)], GRID, 1.0)?;
-            self.text(&format!("{} %", tenth * 10), (left - 10.0, y), 14.0, FAINT_INK, HPos::Right)?;
+            self.text(
+                &format!("{} %", tenth * 10),
+                (left - 10.0, y),
+                14.0,
+                FAINT_INK,
+                HPos::Right,
+            )?;
         }
         for &shots in &chart.shots {
             let x = axes.x(shots);
@@ -229,12 +238,7 @@ impl<B: DrawingBackend> Canvas<B> {
     }
 
     fn legend(&self, chart: &Chart) -> Result {
-        let (x, y) = (f64::from(PLOT.2) - 330.0, f64::from(PLOT.3) - 92.0);
-        let ground = Rectangle::new(
-            [self.pixel((x - 14.0, y - 18.0)), self.pixel((x + 322.0, y + 44.0))],
-            WHITE.filled(),
-        );
-        self.area.draw(&ground).map_err(failed)?;
+        let (x, y) = (588.0, 26.0);
         let band = Rectangle::new(
             [self.pixel((x, y - 7.0)), self.pixel((x + 34.0, y + 7.0))],
             FAINT_INK.mix(0.18).filled(),
@@ -259,8 +263,8 @@ impl<B: DrawingBackend> Canvas<B> {
     }
 
     fn ring(&self, point: (f64, f64), color: RGBColor) -> Result {
-        let style = ShapeStyle::from(color).stroke_width(self.stroke(1.3));
-        self.area.draw(&Circle::new(self.pixel(point), self.length(7.2), style)).map_err(failed)
+        let style = ShapeStyle::from(color).stroke_width(self.stroke(1.2));
+        self.area.draw(&Circle::new(self.pixel(point), self.length(6.4), style)).map_err(failed)
     }
 
     fn line(&self, points: &[(f64, f64)], color: RGBColor, width: f64) -> Result {
@@ -278,6 +282,7 @@ impl<B: DrawingBackend> Canvas<B> {
         color: RGBColor,
         side: HPos,
     ) -> Result {
+        let point = (point.0, point.1 + SINK * size);
         let style = TextStyle::from((FONT, size * f64::from(self.scale)).into_font())
             .color(&color)
             .pos(Pos::new(side, VPos::Center));
@@ -346,7 +351,10 @@ fn spread(wanted: &[f64], pitch: f64) -> Vec<f64> {
             groups.push(merged);
         }
     }
-    groups.iter().flat_map(|group| (0..group.1).map(move |i| start(group) + pitch * i as f64)).collect()
+    groups
+        .iter()
+        .flat_map(|group| (0..group.1).map(move |i| start(group) + pitch * i as f64))
+        .collect()
 }
 
 /// The mean of each block of `factor` × `factor` RGB pixels.

@@ -62,7 +62,7 @@ impl Learning {
                 );
                 let (train_labels, test_labels) = (pick(&draw.train), pick(&draw.test));
                 for (h, (kind, ..)) in HEADS.iter().enumerate() {
-                    interrupt.check("run the same command again")?;
+                    interrupt.check(super::AGAIN)?;
                     let classes = Classes::new(names.clone())?;
                     let head = kind.fit(train.view(), &train_labels, classes)?;
                     let predicted = head.predict(test.view())?;
