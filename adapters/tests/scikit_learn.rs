@@ -42,7 +42,8 @@ fn sklearn_shape(head: &Head, factor: f64) -> (Array2<f64>, Vec<f64>) {
 
 fn check_logistic(case: &Case, key: &str, coefficients: Option<&str>) {
     let reference = &case.reference[key];
-    let config = Logistic { c: reference["c"].as_f64().unwrap(), ..Logistic::default() };
+    let c = reference["c"].as_f64().unwrap();
+    let config = Logistic { c, tolerance: 1e-7, ..Logistic::default() };
     let head = config.fit(case.x.view(), &case.y, film_names(case.films)).unwrap();
     let (w, b) = sklearn_shape(&head, 1.0);
     let scale = w.iter().map(|v| v * v).sum::<f64>().sqrt().max(1.0);
