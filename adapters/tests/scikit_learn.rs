@@ -66,6 +66,16 @@ fn logistic_with_fewer_examples_than_dimensions() {
 }
 
 #[test]
+fn logistic_defaults_reach_the_optimum_to_five_digits() {
+    let case = open("wide");
+    let head = Logistic::default().fit(case.x.view(), &case.y, film_names(case.films)).unwrap();
+    let expected = npy("wide_logistic_coefficients.npy").mapv(f64::from);
+    let difference = largest_difference(head.coefficients().unwrap().iter().copied(), expected);
+    assert!(difference < 1e-5, "coefficients differ by {difference}");
+    println!("largest difference of a coefficient: {difference:.1e}");
+}
+
+#[test]
 fn logistic_with_more_examples_than_dimensions() {
     let case = open("tall");
     check_logistic(&case, "logistic", Some("tall_logistic_coefficients.npy"));
