@@ -191,7 +191,7 @@ fn parquet_from_a_stream_and_damaged() {
     assert!(refusal(&bytes[..bytes.len() / 2], &parquet).contains("damaged"));
     assert!(refusal("text,label\n", &parquet).contains("does not begin"));
     // Any flipped byte is an error or other content, never a panic or endless rows.
-    for (at, mask) in (4..bytes.len()).flat_map(|at| [(at, 0x55), (at, 0x80), (at, 0xff)]) {
+    for (at, mask) in (4..bytes.len()).map(|at| (at, [0x55, 0x80, 0xff][at % 3])) {
         let mut bad = bytes.clone();
         bad[at] ^= mask;
         if let Ok(rows) = open(source(bad), &parquet) {
