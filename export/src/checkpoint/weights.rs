@@ -25,8 +25,8 @@ enum Form {
     Transposed(Weights),
     /// Matrices of as many rows, or vectors, side by side.
     Beside(Vec<Weights>),
-    /// One row of the second added to each row of the first.
-    PlusRow(Weights, Weights, usize),
+    /// The only row of the second added to each row of the first.
+    PlusRow(Weights, Weights),
     /// These rows, in this order.
     Rows(Weights, Vec<usize>),
 }
@@ -85,22 +85,29 @@ impl Weights {
         let lead = |w: &Self| w.dims.split_last().map(|(_, lead)| lead.to_vec());
         let first = parts.first().and_then(lead);
         if first.is_none() || parts.iter().any(|part| lead(part) != first) {
-            return Err(Error::Operator {
-                operator: "Weights".into(),
-                scope: "/".into(),
-                reason: "tensors of different shapes cannot stand side by side".into(),
-            });
+            return Err(shape_error(
+                "tensors of different heights cannot stand side by side".into(),
+            ));
         }
         let mut dims = first.unwrap_or_default();
         dims.push(parts.iter().filter_map(|part| part.dims.last()).sum());
         Ok(Self::of(dims, Form::Beside(parts)))
     }
 
-    /// This matrix with row `row` of `table` added to each of its rows. Both must
-    /// have as many columns.
-    #[must_use]
-    pub fn plus_row(self, table: Self, row: usize) -> Self {
-        Self::of(self.dims.clone(), Form::PlusRow(self, table, row))
+    /// This matrix with row `row` of `table` added to each of its rows.
+    ///
+    /// # Errors
+    /// [`Error::Operator`] when there is no such row or it has another width.
+    pub fn plus_row(self, table: Self, row: usize) -> Result<Self> {
+        if table.width() != self.width() {
+            return Err(shape_error(format!(
+                "rows of {} elements cannot be added to rows of {}",
+                table.width(),
+                self.width()
+            )));
+        }
+        let table = table.select_rows(vec![row])?;
+        Ok(Self::of(self.dims.clone(), Form::PlusRow(self, table)))
     }
 
     /// The given rows of a matrix, in this order.
@@ -110,11 +117,7 @@ impl Weights {
     pub fn select_rows(self, rows: Vec<usize>) -> Result<Self> {
         let count = self.rows();
         if let Some(row) = rows.iter().find(|&&row| row >= count) {
-            return Err(Error::Operator {
-                operator: "Weights".into(),
-                scope: "/".into(),
-                reason: format!("there is no row {row} in a table of {count}"),
-            });
+            return Err(shape_error(format!("there is no row {row} in a table of {count}")));
         }
         let mut dims = self.dims.clone();
         if let Some(first) = dims.first_mut() {
@@ -162,14 +165,11 @@ impl Weights {
                 }
                 values
             }
-            Form::PlusRow(matrix, table, row) => {
+            Form::PlusRow(matrix, row) => {
                 let mut values = matrix.values()?;
-                let table_values = table.values()?;
-                let width = self.width();
-                if let Some(added) = table_values.get(row * width..(row + 1) * width) {
-                    for out in values.chunks_exact_mut(width) {
-                        out.iter_mut().zip(added).for_each(|(out, added)| *out += added);
-                    }
+                let row = row.values()?;
+                for out in values.chunks_exact_mut(row.len().max(1)) {
+                    out.iter_mut().zip(&row).for_each(|(out, added)| *out += added);
                 }
                 values
             }
@@ -202,6 +202,10 @@ impl TensorSource for Weights {
             _ => self.values()?.chunks(1 << 16).try_for_each(put),
         }
     }
+}
+
+fn shape_error(reason: String) -> Error {
+    Error::Operator { operator: "Weights".into(), scope: "/".into(), reason }
 }
 
 /// Gives a stored tensor's elements to `sink` in parts, as 32-bit floats.
