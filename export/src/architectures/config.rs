@@ -65,13 +65,13 @@ impl<'a> Config<'a> {
         )
     }
 
-    /// A positive number, `default` where the key is missing.
+    /// A number that is positive as a 32-bit float, `default` where the key is missing.
     pub(super) fn positive_or(&self, key: &str, default: f64) -> Result<f64> {
         self.get(key).map_or(Ok(default), |value| {
             value
                 .as_f64()
-                .filter(|number| number.is_finite() && *number > 0.0)
-                .ok_or_else(|| self.error(key, format!("is {value}, not a positive number")))
+                .filter(|number| *number as f32 > 0.0 && (*number as f32).is_finite())
+                .ok_or_else(|| self.error(key, format!("is {value}, not a positive 32-bit float")))
         })
     }
 

@@ -259,3 +259,117 @@ fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use safetensors::tensor::{TensorView, serialize_to_file};
+
+    use super::*;
+    use crate::checkpoint::Checkpoint;
+
+    /// Stores `values` of `shape` as `name` and reads them back.
+    fn stored(folder: &Path, dtype: Dtype, shape: &[usize], bytes: &[u8]) -> Weights {
+        let file = folder.join("w.safetensors");
+        let view = TensorView::new(dtype, shape.to_vec(), bytes).unwrap();
+        serialize_to_file([("w", view)], None, &file).unwrap();
+        Checkpoint::open_file(&file).unwrap().tensor("w", shape).unwrap()
+    }
+
+    fn bytes(values: impl IntoIterator<Item = f32>) -> Vec<u8> {
+        values.into_iter().flat_map(f32::to_le_bytes).collect()
+    }
+
+    /// A matrix of 0, 1, 2 … and what it is read from.
+    fn counting(rows: usize, columns: usize) -> (tempfile::TempDir, Weights) {
+        let folder = tempfile::tempdir().unwrap();
+        let values = bytes((0..rows * columns).map(|i| i as f32));
+        let weights = stored(folder.path(), Dtype::F32, &[rows, columns], &values);
+        (folder, weights)
+    }
+
+    #[test]
+    fn transposes_exchange_rows_and_columns() {
+        // Larger than a block, and not a multiple of one.
+        let (_folder, matrix) = counting(70, 35);
+        let transposed = matrix.transposed();
+        assert_eq!(transposed.dims(), [35, 70]);
+        let values = transposed.values().unwrap();
+        for row in 0..35 {
+            for column in 0..70 {
+                assert_eq!(values[row * 70 + column], (column * 35 + row) as f32);
+            }
+        }
+    }
+
+    #[test]
+    fn matrices_stand_side_by_side() {
+        let (_a, a) = counting(2, 3);
+        let (_b, b) = counting(2, 1);
+        let both = Weights::beside(vec![a.clone(), b]).unwrap();
+        assert_eq!(both.dims(), [2, 4]);
+        assert_eq!(both.values().unwrap(), [0., 1., 2., 0., 3., 4., 5., 1.]);
+        let (_c, c) = counting(3, 3);
+        assert!(Weights::beside(vec![a, c]).is_err());
+        assert!(Weights::beside(vec![]).is_err());
+    }
+
+    #[test]
+    fn rows_are_selected_and_added() {
+        let (_a, a) = counting(3, 2);
+        let (_b, b) = counting(4, 2);
+        let chosen = a.clone().select_rows(vec![2, 0, 2]).unwrap();
+        assert_eq!(chosen.dims(), [3, 2]);
+        assert_eq!(chosen.values().unwrap(), [4., 5., 0., 1., 4., 5.]);
+        let sum = a.clone().plus_row(b.clone(), 3).unwrap();
+        assert_eq!(sum.values().unwrap(), [6., 8., 8., 10., 10., 12.]);
+        assert!(a.clone().select_rows(vec![3]).unwrap_err().to_string().contains("no row 3"));
+        assert!(a.clone().plus_row(b, 4).is_err());
+        let (_c, c) = counting(3, 3);
+        assert!(a.plus_row(c, 0).is_err());
+    }
+
+    #[test]
+    fn every_floating_point_type_becomes_32_bits() {
+        // Subnormal, largest and ordinary numbers of half precision; exact in 32 bits.
+        let halves = [0.0, -0.0, 1.0, -2.5, 65504.0, 5.960_464_5e-8, 6.103_515_6e-5];
+        let folder = tempfile::tempdir().unwrap();
+        let raw: Vec<u8> = halves.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect();
+        let read = stored(folder.path(), Dtype::F16, &[7], &raw).values().unwrap();
+        assert_eq!(bytes(read), bytes(halves));
+
+        let raw: Vec<u8> = [0x3f80u16, 0xc020, 0x0001, 0x7f7f]
+            .iter()
+            .flat_map(|bits| bits.to_le_bytes())
+            .collect();
+        let read = stored(folder.path(), Dtype::BF16, &[4], &raw).values().unwrap();
+        let wanted = [1.0, -2.5, f32::from_bits(1 << 16), f32::from_bits(0x7f7f_0000)];
+        assert_eq!(bytes(read), bytes(wanted));
+
+        let raw: Vec<u8> = [0.1f64, -1e30].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let read = stored(folder.path(), Dtype::F64, &[2], &raw).values().unwrap();
+        assert_eq!(read, [0.1, -1e30]);
+    }
+
+    #[test]
+    fn numbers_beyond_32_bits_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let raw: Vec<u8> = [0.5f64, 1e39].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let error = stored(folder.path(), Dtype::F64, &[2], &raw).values().unwrap_err();
+        assert!(error.to_string().contains("`w` holds inf at element 1"), "{error}");
+    }
+
+    #[test]
+    fn written_bytes_are_the_values_across_parts() {
+        // More than one part of a file, and more than one of a computed tensor.
+        let (_folder, matrix) = counting(3, 100_000);
+        let wanted = matrix.values().unwrap();
+        let mut out = Vec::new();
+        matrix.write_to(&mut out).unwrap();
+        assert_eq!(out, bytes(wanted.iter().copied()));
+        out.clear();
+        matrix.select_rows(vec![0, 1, 2]).unwrap().write_to(&mut out).unwrap();
+        assert_eq!(out, bytes(wanted));
+    }
+}
