@@ -52,8 +52,12 @@
 //! | head | take it when | decides as |
 //! | --- | --- | --- |
 //! | [`NearestMean`] | there are thousands of classes, or one example of each | scikit-learn's `NearestCentroid` |
-//! | [`Ridge`] | no setting should need a choice | `RidgeClassifierCV` |
-//! | [`Logistic`] | probabilities matter most | `LogisticRegression` |
+//! | [`Ridge`] | in doubt: it sets its own penalty and its probabilities are calibrated | `RidgeClassifierCV` |
+//! | [`Logistic`] | it must equal a model fitted elsewhere, or `c` can be tuned | `LogisticRegression` |
+//!
+//! On sentence embeddings of film reviews (2 to 19 classes, 1 to 16 labels each) the three
+//! are within a few points of accuracy of each other; the held-out log-loss of ridge and of
+//! nearest mean is far below that of logistic regression at `c` = 1, which is too unsure.
 //!
 //! Every head is deterministic: the same examples give the same bytes on the same machine.
 //! Embeddings are `f32`, everything computed from them is `f64`. The crate reads no model and

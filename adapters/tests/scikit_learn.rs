@@ -42,7 +42,8 @@ fn sklearn_shape(head: &Head, factor: f64) -> (Array2<f64>, Vec<f64>) {
 
 fn check_logistic(case: &Case, key: &str, coefficients: Option<&str>) {
     let reference = &case.reference[key];
-    let config = Logistic { c: reference["c"].as_f64().unwrap(), ..Logistic::default() };
+    let c = reference["c"].as_f64().unwrap();
+    let config = Logistic { c, tolerance: 1e-7, ..Logistic::default() };
     let head = config.fit(case.x.view(), &case.y, film_names(case.films)).unwrap();
     let (w, b) = sklearn_shape(&head, 1.0);
     let scale = w.iter().map(|v| v * v).sum::<f64>().sqrt().max(1.0);
@@ -62,6 +63,16 @@ fn check_logistic(case: &Case, key: &str, coefficients: Option<&str>) {
 #[test]
 fn logistic_with_fewer_examples_than_dimensions() {
     check_logistic(&open("wide"), "logistic", Some("wide_logistic_coefficients.npy"));
+}
+
+#[test]
+fn logistic_defaults_reach_the_optimum_to_five_digits() {
+    let case = open("wide");
+    let head = Logistic::default().fit(case.x.view(), &case.y, film_names(case.films)).unwrap();
+    let expected = npy("wide_logistic_coefficients.npy").mapv(f64::from);
+    let difference = largest_difference(head.coefficients().unwrap().iter().copied(), expected);
+    assert!(difference < 1e-5, "coefficients differ by {difference}");
+    println!("largest difference of a coefficient: {difference:.1e}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A file lock that ends when it is dropped, and with the process at the latest.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -62,7 +62,7 @@ impl FileLock {
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    match (file.metadata(), fs::metadata(path)) {
+    match (file.metadata(), std::fs::metadata(path)) {
         (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
         _ => false,
     }
@@ -94,7 +94,7 @@ mod tests {
                 })
             });
             receiver.recv().unwrap();
-            fs::remove_file(path).unwrap();
+            std::fs::remove_file(path).unwrap();
             drop(first);
             let second = second.join().unwrap().unwrap().unwrap();
             assert!(FileLock::acquire(path, || false).unwrap().is_none());

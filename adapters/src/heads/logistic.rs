@@ -65,9 +65,9 @@ pub struct Logistic {
 }
 
 impl Default for Logistic {
-    /// `c` 1, at most 1,000 iterations, a tolerance of 1e-6.
+    /// `c` 1, at most 1,000 iterations, a tolerance of 1e-5.
     fn default() -> Self {
-        Self { c: 1.0, max_iterations: 1_000, tolerance: 1e-6 }
+        Self { c: 1.0, max_iterations: 1_000, tolerance: 1e-5 }
     }
 }
 

@@ -10,8 +10,10 @@ use crate::examples::Examples;
 use crate::head::Head;
 use crate::numeric::softmax_rows;
 
-/// Scale of the prior in units of one over the within-class variance.
-const PRIOR_SCALE: f64 = 4.0;
+/// Scale of the prior in units of one over the variance within classes.
+const WITHIN_SCALE: f64 = 4.0;
+/// The same over the variance of single examples, which lies between classes as well.
+const SINGLE_SCALE: f64 = 2.0;
 
 /// Settings of the nearest class mean; it has none.
 ///
@@ -30,8 +32,8 @@ const PRIOR_SCALE: f64 = 4.0;
 /// answer certain, so `τ` is fitted to the exact leave-one-out distances of the examples
 /// (for an example of its own class of n, `(n / (n - 1))² ‖x - cₖ‖²`), under a log-normal
 /// prior around `4 / v` with v the mean squared distance of an example from its class mean.
-/// With one example a class nothing can be left out: then v is the mean squared distance of
-/// the class means from their own mean, and `τ` is the prior's.
+/// With one example a class nothing can be left out: then `τ` is `2 / v` with v the mean
+/// squared distance of the examples from their mean.
 ///
 /// # Cost
 ///
@@ -58,7 +60,7 @@ impl NearestMean {
         examples.check_memory("the nearest class mean", &[k * d, n * d, n * k])?;
         let means = examples.class_means();
         let mut distances = squared_distances(x, &means);
-        let variance = variance(&examples, &means, &distances);
+        let prior = prior(&examples, &means, &distances);
         for (mut row, &class) in distances.outer_iter_mut().zip(y) {
             let count = examples.counts[class] as f64;
             if count > 1.0 {
@@ -66,33 +68,27 @@ impl NearestMean {
             }
         }
         let usable = |class: usize| examples.counts[class] > 1;
-        let scale = fit_scale(&-distances, y, usable, PRIOR_SCALE / variance);
+        let scale = fit_scale(&-distances, y, usable, prior);
         Ok(Head::NearestMean(NearestMeanHead { classes, means, scale }))
     }
 }
 
-/// Mean squared distance of an example from its class mean or, when every class has one
-/// example, of the class means from theirs; 1 when there is no spread at all.
-fn variance(examples: &Examples, means: &Array2<f64>, distances: &Array2<f64>) -> f64 {
+/// The scale expected before any distance is left out.
+fn prior(examples: &Examples, means: &Array2<f64>, distances: &Array2<f64>) -> f64 {
     let free = examples.len() - examples.classes();
-    let variance = if free > 0 {
+    let (variance, scale) = if free > 0 {
         let within: f64 =
             distances.outer_iter().zip(examples.y).map(|(row, &class)| row[class]).sum();
-        within / free as f64
+        (within / free as f64, WITHIN_SCALE)
     } else {
         let center = means.sum_axis(Axis(0)) / means.nrows() as f64;
         let between = (means - &center).mapv(|v| v * v).sum();
-        between / (means.nrows() - 1) as f64
+        (between / (means.nrows() - 1) as f64, SINGLE_SCALE)
     };
     // Identical examples leave rounding error only; any scale then gives the same answer.
     let size2 = means.mapv(|v| v * v).sum() / means.nrows() as f64;
-    if variance > 1e-12 * size2 {
-        variance
-    } else if size2 > 0.0 {
-        size2
-    } else {
-        1.0
-    }
+    let floor = if size2 > 0.0 { size2 } else { 1.0 };
+    scale / if variance > 1e-12 * size2 { variance } else { floor }
 }
 
 /// `‖x - cₖ‖²`, `[examples, classes]`, never negative.
@@ -174,7 +170,7 @@ mod tests {
         assert!((scores - array![[-25.0, -52.0]]).iter().all(|d| d.abs() < 1e-12));
         // Leaving out either `a` puts its mean on the other: squared distance 4.
         let scores = array![[-4.0, -100.0], [-4.0, -64.0], [0.0, 0.0]];
-        let scale = fit_scale(&scores, &y, |class| class == 0, PRIOR_SCALE / 2.0);
+        let scale = fit_scale(&scores, &y, |class| class == 0, WITHIN_SCALE / 2.0);
         assert!((head.scale() - scale).abs() < 1e-9 * scale);
     }
 

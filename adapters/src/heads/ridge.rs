@@ -10,7 +10,7 @@ use crate::examples::Examples;
 use crate::head::Head;
 use crate::numeric::{Tridiagonal, gram, scatter, softmax_rows};
 
-/// Scale of the prior on `τ`.
+/// Scale of the prior on `τ` in units of one over the mean margin of the examples.
 const PRIOR_SCALE: f64 = 4.0;
 
 /// Settings of the ridge classifier, in closed form.
@@ -28,8 +28,10 @@ const PRIOR_SCALE: f64 = 4.0;
 ///
 /// Decision values of a squared loss are no log-odds. Probabilities are
 /// `softmax(τ f(x))`, with `τ` fitted to the leave-one-out decision values at the chosen α by
-/// temperature scaling under a log-normal prior around 4 (see the source of `scale.rs`).
-/// A class with one example does not take part: left out, its class is unknown.
+/// temperature scaling (Guo et al. 2017, arXiv:1706.04599) under a log-normal prior around
+/// `4 / m`, with m the mean margin by which an example's own class leads the mean of the
+/// others. An example that is alone in its class does not take part: left out, its class is
+/// unknown.
 ///
 /// # Cost
 ///
@@ -96,7 +98,8 @@ impl Ridge {
         // Targets of ±1 minus the errors: what the head says of an example it has not seen.
         let left_out = targets(y, &Array1::from_elem(shares.len(), 0.5)) - fit.errors;
         let usable = |class: usize| examples.counts[class] > 1;
-        let scale = fit_scale(&left_out, y, usable, PRIOR_SCALE);
+        let margin = margin(&z.dot(&coefficients.t()), y, &shares);
+        let scale = fit_scale(&left_out, y, usable, PRIOR_SCALE / margin);
         Ok(Head::Ridge(RidgeHead {
             classes,
             coefficients,
@@ -106,6 +109,22 @@ impl Ridge {
             scale,
         }))
     }
+}
+
+/// Mean lead of an example's own class over the mean of the others, 1 if there is none, from
+/// centred scores `[examples, classes]`.
+fn margin(scores: &Array2<f64>, y: &[usize], shares: &Array1<f64>) -> f64 {
+    let (n, k) = scores.dim();
+    let lead: f64 = scores
+        .outer_iter()
+        .zip(y)
+        .map(|(row, &class)| {
+            let (own, all) = (row[class] + 2.0 * shares[class], row.sum() + 2.0);
+            own - (all - own) / (k - 1) as f64
+        })
+        .sum();
+    let margin = lead / n as f64;
+    if margin > f64::MIN_POSITIVE.sqrt() { margin } else { 1.0 }
 }
 
 /// `2 ([yᵢ = k] - offsetₖ)`, `[examples, classes]`.

@@ -47,14 +47,15 @@ impl Cholesky {
     /// Replaces `b`, `[n, k]`, by `A⁻¹ b`.
     pub(crate) fn solve(&self, b: &mut Array2<f64>) {
         let (n, columns) = b.dim();
-        // L y = b, downwards.
+        // L y = b, downwards. Each block gathers all that is solved above it, so that it is
+        // written once.
         for (index, inverse) in self.inverses.iter().enumerate() {
             let (start, end) = (index * BLOCK, (index * BLOCK + BLOCK).min(n));
-            let (above, mut below) = b.view_mut().split_at(Axis(0), end);
-            let mut here = block_mut(above, start..end, 0..columns);
+            let (above, below) = b.view_mut().split_at(Axis(0), start);
+            let mut here = block_mut(below, 0..end - start, 0..columns);
+            let panel = block(self.lower.view(), start..end, 0..start);
+            general_mat_mul(-1.0, &panel, &above, 1.0, &mut here);
             let solved = inverse.dot(&here);
-            let panel = block(self.lower.view(), end..n, start..end);
-            general_mat_mul(-1.0, &panel, &solved, 1.0, &mut below);
             here.assign(&solved);
         }
         // Lᵀ x = y, upwards.

@@ -178,14 +178,12 @@ pub fn open(output: &Path, layout: Layout, job: Job, resume: bool) -> Result<Ope
     }
     let lock = lock(output)?;
     let mut progress = Progress::default();
-    if resume {
-        if let Some(sidecar) = Sidecar::read(output)? {
-            sidecar.check(output, &layout, &job)?;
-            progress = sidecar.progress;
-            if progress.complete {
-                put_in_place(output, &layout, progress.length)?;
-                return Ok(Opened::Complete(progress.rows));
-            }
+    if resume && let Some(sidecar) = Sidecar::read(output)? {
+        sidecar.check(output, &layout, &job)?;
+        progress = sidecar.progress;
+        if progress.complete {
+            put_in_place(output, &layout, progress.length)?;
+            return Ok(Opened::Complete(progress.rows));
         }
     }
     if progress.rows == 0 {

@@ -77,7 +77,7 @@ fn parse(csv: impl Read, source_name: &str) -> Result<Vec<Review>> {
     Ok(reviews)
 }
 
-/// The balanced subset of [`PER_CLASS`] texts a class that the [`reference`] figures are of,
+/// The balanced subset of [`PER_CLASS`] texts a class that the [`reference()`] figures are of,
 /// class by class.
 ///
 /// # Errors

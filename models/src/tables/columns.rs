@@ -4,7 +4,7 @@ use super::{Blame, TableOptions};
 use crate::error::Result;
 
 const TEXT: [&str; 3] = ["text", "sentence", "content"];
-const LABEL: [&str; 3] = ["label", "class", "category"];
+pub(super) const LABEL: [&str; 3] = ["label", "class", "category"];
 
 /// Indices of the text's column and of the label's, where there is one.
 ///

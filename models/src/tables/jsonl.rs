@@ -2,22 +2,27 @@
 
 use serde_json::{Map, Value};
 
-use super::columns::{choose, list};
+use super::columns::{LABEL, choose, list};
 use super::lines::{Line, Lines, not_utf8, too_long};
 use super::source::Opened;
 use super::{Blame, Reader, Record, Step, TableOptions};
 use crate::error::Error;
 
-/// The keys in use. The first object decides about those that were not named.
+/// The keys in use. The first object decides about the text's; objects without a label may
+/// come before and between those with one.
 struct Keys {
     text: String,
-    label: Option<String>,
+    /// The first of them that an object has is its label.
+    labels: Vec<String>,
+    /// Keys of the first object, for messages.
+    first: String,
 }
 
 pub(super) struct JsonlReader {
     lines: Lines,
     options: TableOptions,
     keys: Option<Keys>,
+    label_seen: bool,
     blame: Blame,
 }
 
@@ -27,6 +32,7 @@ impl JsonlReader {
             lines: Lines::new(opened.input),
             options: options.clone(),
             keys: None,
+            label_seen: false,
             blame: opened.blame,
         }
     }
@@ -42,11 +48,32 @@ impl JsonlReader {
 
     fn choose(&self, object: &Map<String, Value>) -> Result<Keys, Error> {
         let names: Vec<&str> = object.keys().map(String::as_str).collect();
-        let (text, label) = choose(&names, &self.options, &self.blame)?;
-        Ok(Keys { text: names[text].into(), label: label.map(|label| names[label].into()) })
+        let unnamed = TableOptions { label: None, ..self.options.clone() };
+        let (text, label) = choose(&names, &unnamed, &self.blame)?;
+        let text = names[text].to_owned();
+        let labels = match &self.options.label {
+            Some(name) => vec![name.clone()],
+            None => {
+                let found = label.map(|label| names[label].to_owned());
+                let usual = LABEL.iter().map(|&name| name.to_owned());
+                found.into_iter().chain(usual).filter(|name| *name != text).collect()
+            }
+        };
+        Ok(Keys { text, labels, first: list(&names) })
     }
 
-    fn record(&self, keys: &Keys, mut object: Map<String, Value>) -> Result<Record, String> {
+    /// A label that was asked for and that no object had is a wrong name.
+    fn end(&self) -> Step {
+        match (&self.options.label, &self.keys) {
+            (Some(name), Some(keys)) if !self.label_seen => Step::Fatal(self.blame.table(format!(
+                "no object has the key `{name}`; the keys of the first one are {}",
+                keys.first
+            ))),
+            _ => Step::End,
+        }
+    }
+
+    fn record(&mut self, keys: &Keys, mut object: Map<String, Value>) -> Result<Record, String> {
         let text = match object.remove(&keys.text) {
             Some(Value::String(text)) => text,
             Some(other) => {
@@ -61,12 +88,14 @@ impl JsonlReader {
                 ));
             }
         };
-        let Some(key) = &keys.label else { return Ok((text, None)) };
-        let label = match object.remove(key) {
-            None | Some(Value::Null) => None,
-            Some(Value::String(label)) => Some(label).filter(|label| !label.is_empty()),
-            Some(label @ (Value::Number(_) | Value::Bool(_))) => Some(label.to_string()),
-            Some(other) => return Err(format!("`{key}` is {}, not a label", kind(&other))),
+        let found = keys.labels.iter().find_map(|key| Some((key, object.remove(key)?)));
+        let Some((key, label)) = found else { return Ok((text, None)) };
+        self.label_seen = true;
+        let label = match label {
+            Value::Null => None,
+            Value::String(label) => Some(label).filter(|label| !label.is_empty()),
+            label @ (Value::Number(_) | Value::Bool(_)) => Some(label.to_string()),
+            other => return Err(format!("`{key}` is {}, not a label", kind(&other))),
         };
         Ok((text, label))
     }
@@ -90,7 +119,7 @@ impl Reader for JsonlReader {
         };
         loop {
             match self.lines.next() {
-                Ok(Line::End) => return Step::End,
+                Ok(Line::End) => return self.end(),
                 Err(e) => return Step::Fatal(self.blame.read(e)),
                 Ok(Line::TooLong) => return broken(&self.lines, too_long()),
                 Ok(Line::Read) if self.lines.buffer.trim_ascii().is_empty() => {}

@@ -73,7 +73,8 @@ pub struct TableOptions {
     /// Column or key of the text; else `text`, `sentence` or `content`, or the only column
     /// that is not the label.
     pub text: Option<String>,
-    /// Column or key of the label; else `label`, `class` or `category` where there is one.
+    /// Column or key of the label; else `label`, `class` or `category` where there is one. In
+    /// JSONL some objects may lack it.
     pub label: Option<String>,
 }
 

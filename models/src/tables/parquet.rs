@@ -1,6 +1,7 @@
 //! Apache Parquet: only the columns in use are read, a few hundred rows at a time.
 
 use std::fs::File;
+use std::panic::AssertUnwindSafe;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
@@ -8,6 +9,7 @@ use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::file::metadata::ParquetMetaData;
 
 use super::columns::choose;
 use super::lines::too_long;
@@ -46,8 +48,11 @@ impl ParquetReader {
                 file
             }
         };
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file)
+        let len = file.metadata().map_err(|e| blame.read(e))?.len();
+        let builder = contained(|| ParquetRecordBatchReaderBuilder::try_new(file))
             .map_err(|e| blame.table(format!("its index is damaged or incomplete ({e})")))?;
+        check(builder.metadata(), len)
+            .map_err(|e| blame.table(format!("its index is damaged ({e})")))?;
         let schema = builder.schema();
         let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
         let (text, label) = choose(&names, options, &blame)?;
@@ -87,18 +92,51 @@ impl ParquetReader {
     fn advance(&mut self) -> Result<bool> {
         if let Some(builder) = self.builder.take() {
             let offset = usize::try_from(self.offset).unwrap_or(usize::MAX);
-            let reader = builder.with_offset(offset).build();
-            self.reader = Some(reader.map_err(|e| self.blame.table(e.to_string()))?);
+            let reader = contained(|| builder.with_offset(offset).build());
+            self.reader = Some(reader.map_err(|e| self.blame.table(e))?);
         }
         let Some(reader) = &mut self.reader else { return Ok(false) };
-        let Some(batch) = reader.next() else { return Ok(false) };
-        let batch = batch.map_err(|e| {
+        let batch = contained(|| reader.next().transpose()).map_err(|e| {
             self.blame.table(format!("it is damaged after row {} ({e})", self.done))
         })?;
+        let Some(batch) = batch else { return Ok(false) };
         self.batch = Some(Columns::new(&batch, &self.text, self.label.as_deref(), &self.blame)?);
         self.at = 0;
         Ok(true)
     }
+}
+
+/// Runs a call into the `parquet` crate, which panics on some damaged files. What the call
+/// worked on is not used after an error.
+fn contained<T, E: std::fmt::Display>(
+    call: impl FnOnce() -> std::result::Result<T, E>,
+) -> std::result::Result<T, String> {
+    match std::panic::catch_unwind(AssertUnwindSafe(call)) {
+        Ok(result) => result.map_err(|e| e.to_string()),
+        Err(_) => Err("its pages or its index contradict themselves".into()),
+    }
+}
+
+/// Refuses an index whose numbers cannot be: negative, beyond the file, or not adding up.
+fn check(metadata: &ParquetMetaData, len: u64) -> std::result::Result<(), String> {
+    let mut rows = 0_i64;
+    for (number, group) in metadata.row_groups().iter().enumerate() {
+        let impossible = |what: &str| format!("row group {number}: {what}");
+        let more = Some(group.num_rows()).filter(|n| *n >= 0).and_then(|n| rows.checked_add(n));
+        rows = more.ok_or_else(|| impossible("its number of rows cannot be"))?;
+        for column in group.columns() {
+            let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+            let range = u64::try_from(start).ok().zip(u64::try_from(column.compressed_size()).ok());
+            let end = range.and_then(|(start, size)| start.checked_add(size));
+            if end.is_none_or(|end| end > len) || column.num_values() < 0 {
+                return Err(impossible("a column lies outside the file"));
+            }
+        }
+    }
+    if rows != metadata.file_metadata().num_rows() {
+        return Err("its row groups do not add up to its rows".into());
+    }
+    Ok(())
 }
 
 fn is_text(kind: &DataType) -> bool {

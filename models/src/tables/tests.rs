@@ -122,6 +122,14 @@ fn jsonl_keys_kinds_and_broken_lines() {
     let error = rows.next().unwrap().unwrap_err().to_string();
     assert!(error.contains("`a`, `b`"), "{error}");
     assert!(rows.next().is_none());
+    // Labels may begin after the first object; a name that none has is an error at the end.
+    let sparse = "{\"text\": \"a\"}\n{\"text\": \"b\", \"class\": \"x\"}\n";
+    assert_eq!(read(Format::Jsonl, sparse), [row(1, "a", None), row(2, "b", Some("x"))]);
+    let wrong = options(Format::Jsonl, None, Some("klass"));
+    let rows: Vec<_> = open(source(sparse), &wrong).unwrap().collect();
+    assert!(rows.len() == 3 && rows[1].is_ok());
+    let error = rows[2].as_ref().unwrap_err().to_string();
+    assert!(error.contains("no object has the key `klass`") && error.contains("`text`"), "{error}");
     // A hostile nesting is an error and not an overflow of the stack.
     let deep = read(Format::Jsonl, &format!("{{\"text\": {}\n", "[".repeat(1 << 20)));
     assert!(deep[0].as_ref().unwrap_err().contains("not JSON"));
@@ -183,9 +191,9 @@ fn parquet_from_a_stream_and_damaged() {
     assert!(refusal(&bytes[..bytes.len() / 2], &parquet).contains("damaged"));
     assert!(refusal("text,label\n", &parquet).contains("does not begin"));
     // Any flipped byte is an error or other content, never a panic or endless rows.
-    for at in (4..bytes.len()).step_by(7) {
+    for (at, mask) in (4..bytes.len()).map(|at| (at, [0x55, 0x80, 0xff][at % 3])) {
         let mut bad = bytes.clone();
-        bad[at] ^= 0x55;
+        bad[at] ^= mask;
         if let Ok(rows) = open(source(bad), &parquet) {
             assert!(rows.take(10_000).count() < 10_000);
         }
