@@ -69,8 +69,18 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result {
     file.finish()
 }
 
-/// Finds out whether a file can be written at `path`, before the work that fills it.
-pub(crate) fn check_writable(path: &Path) -> Result {
+/// Finds out whether a file can be written at `path`, before the work that fills it, and
+/// refuses to replace one of the files that the work reads.
+pub(crate) fn check_output<'a>(path: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Result {
+    let place = std::fs::canonicalize(path).ok();
+    for input in inputs {
+        if place.is_some() && place == std::fs::canonicalize(input).ok() {
+            return Err(Failure::usage(format!(
+                "{} would be replaced while it is read; name another output",
+                input.display()
+            )));
+        }
+    }
     beside(path, "partial").map(drop).map_err(|error| Failure::io("write", path, &error))
 }
 

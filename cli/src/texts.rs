@@ -14,7 +14,7 @@ use crate::progress;
 /// interrupt is soon obeyed.
 const CHUNK_ROWS: usize = 512;
 /// The same in bytes of text: long texts are fewer.
-const CHUNK_BYTES: usize = 1 << 18;
+const CHUNK_BYTES: usize = 1 << 17;
 
 /// How the input is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -41,7 +41,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Embed this one text, and print the result as one line of JSON
-    #[arg(long, value_name = "TEXT", conflicts_with_all = ["input", "output", "resume", "restart"])]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, conflicts_with_all = ["input", "output", "resume", "restart"])]
     one: Option<String>,
     /// Go on with a run that was interrupted, with the same input and options
     #[arg(long, requires = "output")]

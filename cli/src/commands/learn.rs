@@ -69,7 +69,7 @@ fn parse_kind(name: &str) -> Result<HeadKind, String> {
 
 pub(crate) fn run(args: Args) -> Result {
     let interrupt = Interrupt::listen();
-    files::check_writable(&args.output)?;
+    files::check_output(&args.output, [args.bundle.as_path(), &args.examples])?;
     // Everything that can be wrong with the examples is found before the slow part.
     let table = args.input.open(Some(&args.examples), Some(&args.label))?;
     let rows = interrupt

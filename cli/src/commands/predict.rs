@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::csv;
 use crate::encoder::{EncoderArgs, Truncate};
 use crate::failure::{Failure, Result};
-use crate::files::NewFile;
+use crate::files::{self, NewFile};
 use crate::head::Classifier;
 use crate::interrupt::{Ending, Interrupt};
 use crate::output;
@@ -91,6 +91,10 @@ pub(crate) fn run(args: Args) -> Result {
         Some(format) => format,
         None => OutputFormat::of(args.output.as_deref())?,
     };
+    let inputs = args.input.iter().chain([&args.bundle, &args.head]).map(PathBuf::as_path);
+    if let Some(output) = &args.output {
+        files::check_output(output, inputs)?;
+    }
     let interrupt = Interrupt::listen();
     let mut rows = args.texts.open(args.input.as_deref(), None)?;
     let mut sink = match &args.output {

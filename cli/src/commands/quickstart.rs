@@ -91,10 +91,12 @@ pub(crate) fn run(args: Args) -> Result {
     output::print(&closing(&made, start))
 }
 
-/// Makes the folder, which version control is to leave alone.
+/// Makes the folder. Version control is to leave a new one alone.
 fn prepare_folder(folder: &Path) -> Result<Made> {
-    std::fs::create_dir_all(folder).map_err(|error| Failure::io("create", folder, &error))?;
-    files::write(&folder.join(".gitignore"), b"*\n")?;
+    if !folder.exists() {
+        std::fs::create_dir_all(folder).map_err(|error| Failure::io("create", folder, &error))?;
+        files::write(&folder.join(".gitignore"), b"*\n")?;
+    }
     Ok(Made {
         bundle: folder.join("minilm.offshoot"),
         examples: folder.join("examples.csv"),

@@ -152,6 +152,10 @@ fn usage_errors_are_refused_before_any_work() {
     place.write("t.txt", "fresh\n");
     for (args, said) in [
         (&["embed", bundle(), "t.txt", "-o", "t.bin"][..], "--output-format"),
+        (
+            &["embed", bundle(), "t.txt", "-o", "./t.txt", "--output-format", "jsonl"],
+            "t.txt would be replaced",
+        ),
         (&["embed", bundle(), "t.txt", "-o", "t.npy", "--with-text"], "cannot hold texts"),
         (&["embed", bundle(), "t.txt", "--output-format", "npy"], "standard output takes JSONL"),
         (&["embed", bundle(), "t.txt", "--resume"], "--output"),

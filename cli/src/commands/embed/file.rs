@@ -28,7 +28,7 @@ pub(super) fn run(args: &Args, output: &Path) -> Result {
             output.display()
         )));
     }
-    files::check_writable(output)?;
+    files::check_output(output, args.input.as_deref().into_iter().chain([args.bundle.as_path()]))?;
     let interrupt = Interrupt::listen();
     let mut rows = args.texts.open(args.input.as_deref(), None)?;
     let encoder = args.encoder.open(&args.bundle)?;
