@@ -197,10 +197,10 @@ impl Write for EntryWriter<'_> {
         }
         // A piece at a time, so that an interrupt is seen soon.
         let bytes = bytes.get(..1 << 20).unwrap_or(bytes);
-        let left = self
-            .left
-            .checked_sub(bytes.len() as u64)
-            .ok_or_else(|| std::io::Error::other("more bytes than were announced for the entry"))?;
+        let Some(left) = self.left.checked_sub(bytes.len() as u64) else {
+            self.failed = true;
+            return Err(std::io::Error::other("more bytes than were announced for the entry"));
+        };
         let written = self.zip.write(bytes).inspect_err(|_| self.failed = true)?;
         self.hasher.update(bytes.get(..written).unwrap_or(bytes));
         self.left = left + (bytes.len() - written) as u64;
