@@ -1,21 +1,18 @@
 //! `offshoot embed`: from texts to embeddings.
 
+mod file;
 mod rows;
 mod single;
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
-use offshoot_models::embeddings::{self, EmbeddingWriter, Job, Layout, Opened, OutputFormat};
-use offshoot_models::tables::{self, Rows};
+use offshoot_models::embeddings::OutputFormat;
 
 use self::rows::{Precision, Values};
 use crate::encoder::{EmbedArgs, EncoderArgs, Truncate};
 use crate::failure::{Failure, Result};
-use crate::interrupt::{Ending, Interrupt};
-use crate::progress::{self, Progress, Unit, grouped, seconds};
-use crate::texts::{self, InputArgs, shell_path};
-use crate::{files, output};
+use crate::output;
+use crate::texts::{self, InputArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -100,87 +97,9 @@ pub(crate) fn run(args: Args) -> Result {
         return single::run(text, &args);
     }
     match args.output.clone() {
-        Some(output) => to_file(&args, &output),
+        Some(output) => file::run(&args, &output),
         None => to_stdout(&args),
     }
-}
-
-fn to_file(args: &Args, output: &Path) -> Result {
-    let format = format_of(args.output_format, output)?;
-    if let Some(done) = embeddings::pending(output)?
-        && !(args.resume || args.restart)
-    {
-        return Err(Failure::usage(format!(
-            "an interrupted run has embedded {} rows of {}; go on with --resume, or start again \
-             with --restart",
-            grouped(done),
-            output.display()
-        )));
-    }
-    files::check_writable(output)?;
-    let interrupt = Interrupt::listen();
-    let mut rows = args.texts.open(args.input.as_deref(), None)?;
-    let encoder = args.encoder.open(&args.bundle)?;
-    let options = args.embed.options(args.truncate);
-    let width = options.dimensions.map_or(encoder.dimensions(), std::num::NonZeroUsize::get);
-    let layout = Layout {
-        format,
-        element: args.precision.into(),
-        columns: args.precision.columns(width),
-        with_text: args.with_text,
-    };
-    let job = Job {
-        source: match texts::file(args.input.as_deref()) {
-            Some(path) => tables::fingerprint(path)?,
-            None => "standard input".into(),
-        },
-        encoder: encoder.digest().to_owned(),
-        options: format!("{options:?} {:?}", args.texts),
-    };
-    let mut writer = match embeddings::open(output, layout, job, args.resume)? {
-        Opened::Writer(writer) => writer,
-        Opened::Complete(done) => {
-            progress::say(&format!("{}: complete, {} rows", shell_path(output), grouped(done)));
-            return Ok(());
-        }
-    };
-    let before = writer.rows();
-    skip(&mut rows, before)?;
-
-    let mut progress = start(&rows);
-    let (mut cut, mut tokens) = (0, 0);
-    loop {
-        let goodbye = kept(&writer, output);
-        interrupt.check(&goodbye)?;
-        // Every row so far is durable.
-        let chunk = interrupt
-            .at_once(Ending::saying(goodbye), || texts::next_chunk(&mut rows))
-            .map_err(|failure| keep(failure, &writer, output))?;
-        if chunk.is_empty() {
-            break;
-        }
-        let embedded = texts::embed(&encoder, &chunk, &options)
-            .map_err(|failure| keep(failure, &writer, output))?;
-        cut += embedded.texts_cut();
-        tokens += embedded.tokens();
-        let values = Values::new(embedded.vectors(), args.precision);
-        writer.append(&values.block(), Some(&texts::texts(&chunk)))?;
-        writer.checkpoint()?;
-        advance(&mut progress, &rows, writer.rows() - before);
-    }
-    let took = progress.elapsed();
-    drop(progress);
-    let total = writer.finish()?;
-    texts::note_cut(&encoder, cut);
-    progress::say(&format!(
-        "{}: {} rows of {} {} values; {}",
-        shell_path(output),
-        grouped(total),
-        args.precision.columns(width),
-        args.precision.element_name(),
-        speed(total - before, tokens, took)
-    ));
-    Ok(())
 }
 
 fn to_stdout(args: &Args) -> Result {
@@ -207,79 +126,4 @@ fn to_stdout(args: &Args) -> Result {
     }
     texts::note_cut(&encoder, cut);
     Ok(())
-}
-
-fn format_of(given: Option<Format>, output: &Path) -> Result<OutputFormat> {
-    match given {
-        Some(format) => Ok(format.into()),
-        None => OutputFormat::from_path(output).ok_or_else(|| {
-            Failure::usage(format!(
-                "the format to write {} in is not known from its name; let it end in .npy, .jsonl \
-                 or .parquet, or add --output-format",
-                output.display()
-            ))
-        }),
-    }
-}
-
-/// Passes over the rows that an interrupted run has embedded.
-fn skip(rows: &mut Rows, done: u64) -> Result {
-    let skipped = rows.skip_rows(done)?;
-    if skipped == done {
-        return Ok(());
-    }
-    Err(Failure::data(format!(
-        "the interrupted run had embedded {} rows and the input has only {}; give the input it had, \
-         or start again with --restart",
-        grouped(done),
-        grouped(skipped)
-    )))
-}
-
-/// What is kept when the work is interrupted, and how to go on.
-fn kept(writer: &EmbeddingWriter, output: &Path) -> String {
-    format!(
-        "{} rows are kept; run the same command with --resume to finish {}",
-        grouped(writer.durable_rows()),
-        shell_path(output)
-    )
-}
-
-/// Adds to a failure what was kept.
-fn keep(failure: Failure, writer: &EmbeddingWriter, output: &Path) -> Failure {
-    match writer.durable_rows() {
-        0 => failure,
-        rows => failure.advise(format!(
-            "the {} rows before it are kept in {}.part",
-            grouped(rows),
-            shell_path(output)
-        )),
-    }
-}
-
-fn start(rows: &Rows) -> Progress {
-    match rows.len_hint() {
-        Some(bytes) => Progress::start("Embedding", Unit::Bytes, Some(bytes)),
-        None => Progress::start("Embedding", Unit::Count("texts"), None),
-    }
-}
-
-fn advance(progress: &mut Progress, rows: &Rows, done: u64) {
-    if rows.len_hint().is_some() {
-        progress.set(rows.position());
-    } else {
-        progress.set(done);
-    }
-}
-
-/// How fast it went.
-fn speed(texts: u64, tokens: usize, took: Duration) -> String {
-    let rate = |n: f64| grouped((n / took.as_secs_f64().max(1e-9)).round() as u64);
-    format!(
-        "{} texts in {}: {} texts/s, {} tokens/s",
-        grouped(texts),
-        seconds(took),
-        rate(texts as f64),
-        rate(tokens as f64)
-    )
 }
