@@ -194,7 +194,7 @@ fn a_cache_that_is_not_whole_is_made_again() {
 fn a_folder_opens_like_its_bundle() {
     let (folder, bundle) = one();
     let unpacked = folder.path().join("unpacked");
-    offshoot_export::archive::unpack(&bundle, &unpacked, &mut |_| {}).unwrap();
+    offshoot_export::archive::unpack(&bundle, &unpacked, None, &mut |_| {}).unwrap();
     let cache = folder.path().join("cache");
     let (from_folder, from_file) =
         (open(&unpacked, &cache).unwrap(), open(&bundle, &cache).unwrap());

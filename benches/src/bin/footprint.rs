@@ -74,7 +74,7 @@ fn together(role: &str, path: &Path, count: usize) -> (f64, f64) {
         let _ = child.wait();
     }
     let anonymous = all.iter().map(|m| m.anonymous as f64).sum::<f64>() / count as f64;
-    let proportional = all.iter().map(|m| m.proportional as f64).sum();
+    let proportional: f64 = all.iter().map(|m| m.proportional as f64).sum();
     (anonymous / MB, proportional / MB)
 }
 
@@ -158,7 +158,7 @@ fn ratchet(bundle: &Path) {
     let short = [TEXT_OF_32_TOKENS];
     encoder.embed(&short).expect("embed");
     // Several batches, so that every lane is open.
-    encoder.embed(&["word ".repeat(300); 4]).expect("embed");
+    encoder.embed(&vec!["word ".repeat(300); 4]).expect("embed");
     let now = || memory(std::process::id()).anonymous as f64 / MB;
     let before = now();
     encoder.embed(&vec!["word ".repeat(600); 256]).expect("embed");
