@@ -27,12 +27,14 @@ pub mod external;
 mod model;
 pub mod ops;
 pub mod read;
+mod surgery;
 mod tensor;
 mod types;
 
 use std::collections::{BTreeMap, HashMap};
 
 use onnx_protobuf::{AttributeProto, StringStringEntryProto};
+use protobuf::SpecialFields;
 
 pub(crate) use attribute::Attribute;
 pub use model::{IR_VERSION, OPSET, OPSET_CONTRIB};
@@ -97,6 +99,7 @@ pub(crate) struct NodeExtra {
     pub(crate) overload: String,
     pub(crate) doc: String,
     pub(crate) metadata: Vec<StringStringEntryProto>,
+    pub(crate) unknown: SpecialFields,
 }
 
 /// An ONNX graph under construction.
@@ -229,7 +232,7 @@ impl Graph {
     pub fn output(&mut self, name: &str, value: Value) -> Result<()> {
         let kind = self.tensor_type(value)?.clone();
         let computed = self.nodes.iter().any(|node| node.outputs.contains(&Some(value)));
-        if computed && !self.outputs.contains(&value) {
+        if computed && !self.outputs.contains(&value) && !self.is_captured(value) {
             // Rename the value rather than copy it.
             if self.names.contains_key(name) {
                 return Err(self.error("Output", format!("the name `{name}` is taken")));
@@ -360,6 +363,8 @@ impl Graph {
     ) -> Vec<Value> {
         if domain == CONTRIB_DOMAIN {
             self.opsets.entry(domain.into()).or_insert(OPSET_CONTRIB);
+        } else if domain.is_empty() && !self.opsets.contains_key("ai.onnx") {
+            self.opsets.entry(domain.into()).or_insert(OPSET);
         }
         let name = self.unique(&self.scoped(operator));
         let several = outputs.len() > 1;
@@ -411,6 +416,13 @@ impl Graph {
     ) -> Result<Value> {
         let outputs = self.push_node(operator, domain, inputs, attributes, vec![output]);
         outputs.first().copied().ok_or_else(|| self.error(operator, "has no output".into()))
+    }
+
+    /// Version of the ONNX operator set that the graph's operators are of. Graphs
+    /// that were read may be older than [`OPSET`].
+    pub fn opset(&self) -> i64 {
+        let version = |domain: &str| self.opsets.get(domain).copied();
+        version("").or_else(|| version("ai.onnx")).unwrap_or(OPSET)
     }
 
     /// The error of an operator that does not take its inputs.
