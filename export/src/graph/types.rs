@@ -185,7 +185,7 @@ pub type Shape = Vec<Dim>;
 /// Makes a [`Shape`] of numbers, names and dimensions: `shape!["batch", 12]`.
 #[macro_export]
 macro_rules! shape {
-    ($($dim:expr),* $(,)?) => { vec![$($crate::graph::Dim::from($dim)),*] };
+    ($($dim:expr),* $(,)?) => { ::std::vec::Vec::from([$($crate::graph::Dim::from($dim)),*]) };
 }
 
 /// Writes a shape as `[batch, 12]`.
