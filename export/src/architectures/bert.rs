@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::TokenEncoder;
 use super::config::Config;
-use super::post_norm::{BERT_NAMES, Sizes, Start, embed, layers};
+use super::post_norm::{BERT_NAMES, Positions, Sizes, Start, embed, layers};
 use super::source::Source;
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
@@ -19,7 +19,7 @@ pub(super) enum Variant {
     Bert,
     /// Its embeddings may be narrower than its layers.
     Electra,
-    /// Its positions begin behind the padding's id.
+    /// Its positions are counted from behind the padding's id.
     Roberta,
     XlmRoberta,
 }
@@ -60,16 +60,10 @@ pub(super) fn build(
         Variant::Electra => config.size_or("embedding_size", width)?,
         _ => width,
     };
-    let first = match variant {
-        Variant::Roberta | Variant::XlmRoberta => config.count_or("pad_token_id", 1)? + 1,
-        _ => 0,
+    let padding = match variant {
+        Variant::Roberta | Variant::XlmRoberta => Some(config.padding_before(positions)?),
+        Variant::Bert | Variant::Electra => None,
     };
-    if first >= positions {
-        return Err(config.error(
-            "max_position_embeddings",
-            format!("is {positions}, which leaves no position behind the padding's"),
-        ));
-    }
 
     let prefix = checkpoint.prefix(&["", "bert.", "electra.", "roberta.", "model."], PROBE)?;
     let source = Source { checkpoint, prefix };
@@ -77,8 +71,14 @@ pub(super) fn build(
     // A text is one segment: its vector is part of every position's.
     let table = embeddings
         .tensor("position_embeddings.weight", &[positions, embedded])?
-        .plus_row(embeddings.tensor("token_type_embeddings.weight", &[segments, embedded])?, 0)
-        .select_rows((first..positions).collect())?;
+        .plus_row(embeddings.tensor("token_type_embeddings.weight", &[segments, embedded])?, 0)?;
+    let (table, max_tokens) = match padding {
+        None => (Positions::ByColumn(table), positions),
+        Some(padding) => {
+            let table = table.select_rows((padding..positions).collect())?;
+            (Positions::Counted { table, padding }, positions - padding - 1)
+        }
+    };
 
     let mut start = Start::new(variant.name(), lowering)?;
     let mut x = embed(&mut start, &embeddings, table, embedded, sizes.vocabulary, sizes.epsilon)?;
@@ -89,7 +89,7 @@ pub(super) fn build(
     }
     let mask = g.attention_mask(start.mask, None)?;
     let x = layers(g, &source.below("encoder.layer"), BERT_NAMES, &sizes, mask, x)?;
-    Ok(start.finish(x, &sizes, positions - first, variant.name()))
+    Ok(start.finish(x, &sizes, max_tokens, variant.name()))
 }
 
 /// A tensor that every one of these models has.

@@ -46,24 +46,32 @@ impl<'a> Config<'a> {
             })
     }
 
-    /// A number of 0 or more, `default` where the key is missing.
-    pub(super) fn count_or(&self, key: &str, default: usize) -> Result<usize> {
-        self.get(key).map_or(Ok(default), |value| {
-            value
-                .as_u64()
-                .filter(|count| *count < 1 << 31)
-                .and_then(|count| usize::try_from(count).ok())
-                .ok_or_else(|| self.error(key, format!("is {value}, not a number from 0")))
-        })
+    /// The padding's id, 1 where it is not stated. Positions are counted from behind
+    /// it, so it must leave some of the table's rows.
+    pub(super) fn padding_before(&self, positions: usize) -> Result<usize> {
+        const KEY: &str = "pad_token_id";
+        let Some(value) = self.get(KEY) else { return Ok(1) };
+        let padding = value.as_u64().and_then(|id| usize::try_from(id).ok());
+        padding.filter(|id| id.checked_add(1).is_some_and(|next| next < positions)).ok_or_else(
+            || {
+                self.error(
+                    KEY,
+                    format!(
+                        "is {value}; the {positions} of max_position_embeddings leave no position \
+                         behind it"
+                    ),
+                )
+            },
+        )
     }
 
-    /// A positive number, `default` where the key is missing.
+    /// A number that is positive as a 32-bit float, `default` where the key is missing.
     pub(super) fn positive_or(&self, key: &str, default: f64) -> Result<f64> {
         self.get(key).map_or(Ok(default), |value| {
             value
                 .as_f64()
-                .filter(|number| number.is_finite() && *number > 0.0)
-                .ok_or_else(|| self.error(key, format!("is {value}, not a positive number")))
+                .filter(|number| *number as f32 > 0.0 && (*number as f32).is_finite())
+                .ok_or_else(|| self.error(key, format!("is {value}, not a positive 32-bit float")))
         })
     }
 

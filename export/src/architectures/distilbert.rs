@@ -2,7 +2,7 @@
 
 use super::TokenEncoder;
 use super::config::Config;
-use super::post_norm::{Names, Sizes, Start, embed, layers};
+use super::post_norm::{Names, Positions, Sizes, Start, embed, layers};
 use super::source::Source;
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
@@ -38,7 +38,8 @@ pub(super) fn build(
         checkpoint.prefix(&["", "distilbert.", "model."], "embeddings.word_embeddings.weight")?;
     let source = Source { checkpoint, prefix };
     let embeddings = source.below("embeddings");
-    let table = embeddings.tensor("position_embeddings.weight", &[positions, width])?;
+    let table =
+        Positions::ByColumn(embeddings.tensor("position_embeddings.weight", &[positions, width])?);
     let mut start = Start::new("distilbert", lowering)?;
     let x = embed(&mut start, &embeddings, table, width, sizes.vocabulary, sizes.epsilon)?;
     let g = &mut start.graph;

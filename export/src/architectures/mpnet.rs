@@ -4,7 +4,7 @@
 
 use super::TokenEncoder;
 use super::config::Config;
-use super::post_norm::{Names, Sizes, Start, embed, layers};
+use super::post_norm::{Names, Positions, Sizes, Start, embed, layers};
 use super::source::Source;
 use crate::checkpoint::{Checkpoint, Weights};
 use crate::error::Result;
@@ -46,21 +46,16 @@ pub(super) fn build(
         ));
     }
     let positions = config.size("max_position_embeddings")?;
-    let first = config.count_or("pad_token_id", 1)? + 1;
-    if first >= positions {
-        return Err(config.error(
-            "max_position_embeddings",
-            format!("is {positions}, which leaves no position behind the padding's"),
-        ));
-    }
-    let max_tokens = positions - first;
+    let padding = config.padding_before(positions)?;
+    let max_tokens = positions - padding - 1;
     let prefix =
         checkpoint.prefix(&["", "mpnet.", "model."], "embeddings.word_embeddings.weight")?;
     let source = Source { checkpoint, prefix };
     let embeddings = source.below("embeddings");
     let table = embeddings
         .tensor("position_embeddings.weight", &[positions, width])?
-        .select_rows((first..positions).collect())?;
+        .select_rows((padding..positions).collect())?;
+    let table = Positions::Counted { table, padding };
     let mut start = Start::new("mpnet", lowering)?;
     let x = embed(&mut start, &embeddings, table, width, sizes.vocabulary, sizes.epsilon)?;
     let g = &mut start.graph;

@@ -7,7 +7,7 @@ use super::source::Source;
 use crate::checkpoint::Weights;
 use crate::error::Result;
 use crate::graph::blocks::{Activation, AttentionMask};
-use crate::graph::{ElementType, Graph, Lowering, Value};
+use crate::graph::{ElementType, Graph, Lowering, Tensor, Value};
 use crate::shape;
 
 /// Sizes of an encoder.
@@ -78,15 +78,50 @@ impl Start {
     }
 }
 
+/// Which row of the table of positions belongs to a token.
+pub(super) enum Positions {
+    /// That of its column.
+    ByColumn(Weights),
+    /// Tokens with another id than `padding` are counted from 1 in each text; those
+    /// with the id `padding`, which a text may hold too, have row 0.
+    Counted {
+        /// The rows from 0.
+        table: Weights,
+        /// The padding's id.
+        padding: usize,
+    },
+}
+
+impl Positions {
+    /// A row for each token of `ids`: `[tokens, width]` or `[batch, tokens, width]`.
+    fn vectors(self, g: &mut Graph, ids: Value) -> Result<Value> {
+        const NAME: &str = "position_embeddings.weight";
+        match self {
+            Self::ByColumn(table) => {
+                let table = g.initializer(NAME, table.into_tensor())?;
+                let count = g.size_of(ids, 1)?;
+                g.take_first(table, count, "tokens".into())
+            }
+            Self::Counted { table, padding } => {
+                let table = g.initializer(NAME, table.into_tensor())?;
+                let padding = g.constant(Tensor::from_i64(&[], &[padding as i64]))?;
+                let absent = g.equal(ids, padding)?;
+                let present = g.not(absent)?;
+                let present = g.cast(present, ElementType::Int64)?;
+                let count = g.cumulative_sum(present, 1)?;
+                let row = g.mul(count, present)?;
+                g.gather(table, row, 0)
+            }
+        }
+    }
+}
+
 /// Norm of the sum of each token's and its position's vector: `[batch, tokens,
-/// width]`. Row `i` of `positions` belongs to token `i`.
-///
-/// Padding follows the text, so a token's position is its column, whatever the
-/// mask; padding's own vectors are never read.
+/// width]`. Padding follows the text.
 pub(super) fn embed(
     start: &mut Start,
     source: &Source<'_>,
-    positions: Weights,
+    positions: Positions,
     width: usize,
     vocabulary: usize,
     epsilon: f64,
@@ -96,9 +131,7 @@ pub(super) fn embed(
         let words = source.tensor("word_embeddings.weight", &[vocabulary, width])?;
         let words = g.initializer("word_embeddings.weight", words.into_tensor())?;
         let words = g.gather(words, ids, 0)?;
-        let positions = g.initializer("position_embeddings.weight", positions.into_tensor())?;
-        let count = g.size_of(ids, 1)?;
-        let positions = g.take_first(positions, count, "tokens".into())?;
+        let positions = positions.vectors(g, ids)?;
         let sum = g.add(words, positions)?;
         let norm = source.norm(g, "LayerNorm", width, epsilon, true)?;
         g.norm(sum, norm)

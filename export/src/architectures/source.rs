@@ -64,7 +64,8 @@ impl Source<'_> {
         })
     }
 
-    /// A layer norm over `width`.
+    /// A layer norm over `width`. The first published checkpoints call its weights
+    /// gamma and beta.
     pub(super) fn norm(
         &self,
         g: &mut Graph,
@@ -73,15 +74,23 @@ impl Source<'_> {
         epsilon: f64,
         bias: bool,
     ) -> Result<Norm> {
-        let mut vector = |part: &str| {
-            let name = format!("{name}.{part}");
-            let vector = self.tensor(&name, &[width])?;
-            g.initializer(&name, vector.into_tensor())
+        let mut vector = |part: &str, older: &str| {
+            let mut stored = format!("{name}.{part}");
+            let other = format!("{name}.{older}");
+            if !self.contains(&stored) && self.contains(&other) {
+                stored = other;
+            }
+            let vector = self.tensor(&stored, &[width])?;
+            g.initializer(&format!("{name}.{part}"), vector.into_tensor())
         };
         Ok(Norm {
-            scale: vector("weight")?,
-            bias: bias.then(|| vector("bias")).transpose()?,
+            scale: vector("weight", "gamma")?,
+            bias: bias.then(|| vector("bias", "beta")).transpose()?,
             epsilon: epsilon as f32,
         })
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.checkpoint.contains(&format!("{}{name}", self.prefix))
     }
 }

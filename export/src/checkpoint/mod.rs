@@ -26,7 +26,8 @@ pub const INDEX_FILE: &str = "model.safetensors.index.json";
 /// The weights of a published model: one or several safetensors files.
 #[derive(Debug)]
 pub struct Checkpoint {
-    folder: PathBuf,
+    /// The weights, or the index of their shards.
+    path: PathBuf,
     shards: Vec<Arc<Shard>>,
     /// Shard of each tensor.
     tensors: BTreeMap<String, usize>,
@@ -63,8 +64,8 @@ impl Checkpoint {
     /// [`Error::Checkpoint`] when it is damaged.
     pub fn open_file(file: &Path) -> Result<Self> {
         let shard = Arc::new(Shard::open(file)?);
-        let tensors = shard.names().map(|name| (name.to_owned(), 0)).collect();
-        Ok(Self { folder: file.to_owned(), shards: vec![shard], tensors })
+        let tensors = shard.names().map(|name| (name, 0)).collect();
+        Ok(Self { path: file.to_owned(), shards: vec![shard], tensors })
     }
 
     fn open_shards(folder: &Path, index: &Path) -> Result<Self> {
@@ -113,12 +114,12 @@ impl Checkpoint {
             }
             tensors.insert(tensor.clone(), at);
         }
-        Ok(Self { folder: index.to_owned(), shards, tensors })
+        Ok(Self { path: index.to_owned(), shards, tensors })
     }
 
     /// The file that stands for the checkpoint in messages.
     pub fn path(&self) -> &Path {
-        &self.folder
+        &self.path
     }
 
     /// Names of all tensors, sorted.
@@ -144,7 +145,7 @@ impl Checkpoint {
     /// are not floating-point numbers.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Weights> {
         let Some(shard) = self.tensors.get(name).and_then(|&at| self.shards.get(at)) else {
-            return Err(Error::tensor(&self.folder, name, "is missing"));
+            return Err(Error::tensor(&self.path, name, "is missing"));
         };
         Weights::stored(shard.clone(), name, shape)
     }
@@ -162,7 +163,7 @@ impl Checkpoint {
         self.names()
             .find_map(|found| found.strip_suffix(&suffix))
             .map(|prefix| format!("{prefix}."))
-            .ok_or_else(|| Error::tensor(&self.folder, name, "is missing"))
+            .ok_or_else(|| Error::tensor(&self.path, name, "is missing"))
     }
 
     /// SHA-256 of the weights where they are one file, as 64 hexadecimal digits.

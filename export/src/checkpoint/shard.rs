@@ -1,7 +1,7 @@
 //! One safetensors file.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -29,8 +29,10 @@ impl Shard {
         let mut file = File::open(path).map_err(Error::io("open", path))?;
         let length = file.metadata().map_err(Error::io("open", path))?.len();
         let mut size = [0; 8];
-        file.read_exact(&mut size)
-            .map_err(|_| bad("it is shorter than a safetensors header".into()))?;
+        file.read_exact(&mut size).map_err(|e| match e.kind() {
+            ErrorKind::UnexpectedEof => bad("it is shorter than a safetensors header".into()),
+            _ => Error::io("read", path)(e),
+        })?;
         let size = u64::from_le_bytes(size);
         if size > MAX_HEADER || size + 8 > length {
             return Err(bad(format!(

@@ -25,8 +25,8 @@ enum Form {
     Transposed(Weights),
     /// Matrices of as many rows, or vectors, side by side.
     Beside(Vec<Weights>),
-    /// One row of the second added to each row of the first.
-    PlusRow(Weights, Weights, usize),
+    /// The only row of the second added to each row of the first.
+    PlusRow(Weights, Weights),
     /// These rows, in this order.
     Rows(Weights, Vec<usize>),
 }
@@ -85,22 +85,29 @@ impl Weights {
         let lead = |w: &Self| w.dims.split_last().map(|(_, lead)| lead.to_vec());
         let first = parts.first().and_then(lead);
         if first.is_none() || parts.iter().any(|part| lead(part) != first) {
-            return Err(Error::Operator {
-                operator: "Weights".into(),
-                scope: "/".into(),
-                reason: "tensors of different shapes cannot stand side by side".into(),
-            });
+            return Err(shape_error(
+                "tensors of different heights cannot stand side by side".into(),
+            ));
         }
         let mut dims = first.unwrap_or_default();
         dims.push(parts.iter().filter_map(|part| part.dims.last()).sum());
         Ok(Self::of(dims, Form::Beside(parts)))
     }
 
-    /// This matrix with row `row` of `table` added to each of its rows. Both must
-    /// have as many columns.
-    #[must_use]
-    pub fn plus_row(self, table: Self, row: usize) -> Self {
-        Self::of(self.dims.clone(), Form::PlusRow(self, table, row))
+    /// This matrix with row `row` of `table` added to each of its rows.
+    ///
+    /// # Errors
+    /// [`Error::Operator`] when there is no such row or it has another width.
+    pub fn plus_row(self, table: Self, row: usize) -> Result<Self> {
+        if table.width() != self.width() {
+            return Err(shape_error(format!(
+                "rows of {} elements cannot be added to rows of {}",
+                table.width(),
+                self.width()
+            )));
+        }
+        let table = table.select_rows(vec![row])?;
+        Ok(Self::of(self.dims.clone(), Form::PlusRow(self, table)))
     }
 
     /// The given rows of a matrix, in this order.
@@ -110,11 +117,7 @@ impl Weights {
     pub fn select_rows(self, rows: Vec<usize>) -> Result<Self> {
         let count = self.rows();
         if let Some(row) = rows.iter().find(|&&row| row >= count) {
-            return Err(Error::Operator {
-                operator: "Weights".into(),
-                scope: "/".into(),
-                reason: format!("there is no row {row} in a table of {count}"),
-            });
+            return Err(shape_error(format!("there is no row {row} in a table of {count}")));
         }
         let mut dims = self.dims.clone();
         if let Some(first) = dims.first_mut() {
@@ -162,14 +165,11 @@ impl Weights {
                 }
                 values
             }
-            Form::PlusRow(matrix, table, row) => {
+            Form::PlusRow(matrix, row) => {
                 let mut values = matrix.values()?;
-                let table_values = table.values()?;
-                let width = self.width();
-                if let Some(added) = table_values.get(row * width..(row + 1) * width) {
-                    for out in values.chunks_exact_mut(width) {
-                        out.iter_mut().zip(added).for_each(|(out, added)| *out += added);
-                    }
+                let row = row.values()?;
+                for out in values.chunks_exact_mut(row.len().max(1)) {
+                    out.iter_mut().zip(&row).for_each(|(out, added)| *out += added);
                 }
                 values
             }
@@ -202,6 +202,10 @@ impl TensorSource for Weights {
             _ => self.values()?.chunks(1 << 16).try_for_each(put),
         }
     }
+}
+
+fn shape_error(reason: String) -> Error {
+    Error::Operator { operator: "Weights".into(), scope: "/".into(), reason }
 }
 
 /// Gives a stored tensor's elements to `sink` in parts, as 32-bit floats.
@@ -254,4 +258,118 @@ fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use safetensors::tensor::{TensorView, serialize_to_file};
+
+    use super::*;
+    use crate::checkpoint::Checkpoint;
+
+    /// Stores `values` of `shape` as `name` and reads them back.
+    fn stored(folder: &Path, dtype: Dtype, shape: &[usize], bytes: &[u8]) -> Weights {
+        let file = folder.join("w.safetensors");
+        let view = TensorView::new(dtype, shape.to_vec(), bytes).unwrap();
+        serialize_to_file([("w", view)], None, &file).unwrap();
+        Checkpoint::open_file(&file).unwrap().tensor("w", shape).unwrap()
+    }
+
+    fn bytes(values: impl IntoIterator<Item = f32>) -> Vec<u8> {
+        values.into_iter().flat_map(f32::to_le_bytes).collect()
+    }
+
+    /// A matrix of 0, 1, 2 … and what it is read from.
+    fn counting(rows: usize, columns: usize) -> (tempfile::TempDir, Weights) {
+        let folder = tempfile::tempdir().unwrap();
+        let values = bytes((0..rows * columns).map(|i| i as f32));
+        let weights = stored(folder.path(), Dtype::F32, &[rows, columns], &values);
+        (folder, weights)
+    }
+
+    #[test]
+    fn transposes_exchange_rows_and_columns() {
+        // Larger than a block, and not a multiple of one.
+        let (_folder, matrix) = counting(70, 35);
+        let transposed = matrix.transposed();
+        assert_eq!(transposed.dims(), [35, 70]);
+        let values = transposed.values().unwrap();
+        for row in 0..35 {
+            for column in 0..70 {
+                assert_eq!(values[row * 70 + column], (column * 35 + row) as f32);
+            }
+        }
+    }
+
+    #[test]
+    fn matrices_stand_side_by_side() {
+        let (_a, a) = counting(2, 3);
+        let (_b, b) = counting(2, 1);
+        let both = Weights::beside(vec![a.clone(), b]).unwrap();
+        assert_eq!(both.dims(), [2, 4]);
+        assert_eq!(both.values().unwrap(), [0., 1., 2., 0., 3., 4., 5., 1.]);
+        let (_c, c) = counting(3, 3);
+        assert!(Weights::beside(vec![a, c]).is_err());
+        assert!(Weights::beside(vec![]).is_err());
+    }
+
+    #[test]
+    fn rows_are_selected_and_added() {
+        let (_a, a) = counting(3, 2);
+        let (_b, b) = counting(4, 2);
+        let chosen = a.clone().select_rows(vec![2, 0, 2]).unwrap();
+        assert_eq!(chosen.dims(), [3, 2]);
+        assert_eq!(chosen.values().unwrap(), [4., 5., 0., 1., 4., 5.]);
+        let sum = a.clone().plus_row(b.clone(), 3).unwrap();
+        assert_eq!(sum.values().unwrap(), [6., 8., 8., 10., 10., 12.]);
+        assert!(a.clone().select_rows(vec![3]).unwrap_err().to_string().contains("no row 3"));
+        assert!(a.clone().plus_row(b, 4).is_err());
+        let (_c, c) = counting(3, 3);
+        assert!(a.plus_row(c, 0).is_err());
+    }
+
+    #[test]
+    fn every_floating_point_type_becomes_32_bits() {
+        // Subnormal, largest and ordinary numbers of half precision; exact in 32 bits.
+        let halves = [0.0, -0.0, 1.0, -2.5, 65504.0, 5.960_464_5e-8, 6.103_515_6e-5];
+        let folder = tempfile::tempdir().unwrap();
+        let raw: Vec<u8> = halves.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect();
+        let read = stored(folder.path(), Dtype::F16, &[7], &raw).values().unwrap();
+        assert_eq!(bytes(read), bytes(halves));
+
+        let raw: Vec<u8> = [0x3f80u16, 0xc020, 0x0001, 0x7f7f]
+            .iter()
+            .flat_map(|bits| bits.to_le_bytes())
+            .collect();
+        let read = stored(folder.path(), Dtype::BF16, &[4], &raw).values().unwrap();
+        let wanted = [1.0, -2.5, f32::from_bits(1 << 16), f32::from_bits(0x7f7f_0000)];
+        assert_eq!(bytes(read), bytes(wanted));
+
+        let raw: Vec<u8> = [0.1f64, -1e30].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let read = stored(folder.path(), Dtype::F64, &[2], &raw).values().unwrap();
+        assert_eq!(read, [0.1, -1e30]);
+    }
+
+    #[test]
+    fn numbers_beyond_32_bits_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let raw: Vec<u8> = [0.5f64, 1e39].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let error = stored(folder.path(), Dtype::F64, &[2], &raw).values().unwrap_err();
+        assert!(error.to_string().contains("`w` holds inf at element 1"), "{error}");
+    }
+
+    #[test]
+    fn written_bytes_are_the_values_across_parts() {
+        // More than one part of a file, and more than one of a computed tensor.
+        let (_folder, matrix) = counting(3, 100_000);
+        let wanted = matrix.values().unwrap();
+        let mut out = Vec::new();
+        matrix.write_to(&mut out).unwrap();
+        assert_eq!(out, bytes(wanted.iter().copied()));
+        out.clear();
+        matrix.select_rows(vec![0, 1, 2]).unwrap().write_to(&mut out).unwrap();
+        assert_eq!(out, bytes(wanted));
+    }
 }
