@@ -213,6 +213,9 @@ fn hostile_graphs_are_refused() {
     refused("are too large", |g| g.initializer[0].dims = vec![i64::MAX, i64::MAX]);
     refused("has 2176 bytes", |g| g.initializer[0].dims = vec![1 << 40, 8]);
     refused("dimensions [-1, 8]", |g| g.initializer[0].dims = vec![-1, 8]);
+    refused("tensor `words` holds NaN", |g| {
+        g.initializer[0].raw_data[40..44].copy_from_slice(&f32::NAN.to_le_bytes());
+    });
     refused("no element type", |g| g.initializer[0].data_type = 0);
     refused("no output", |g| g.output.clear());
     refused("is made by no operator", |g| g.output[0].name = "gone".into());
