@@ -1,5 +1,6 @@
 //! Ctrl-C: work ends at the next good place, and at once when asked twice.
 
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,6 +48,10 @@ impl Interrupt {
             if let Some(Ending { message, remove }) = ending {
                 if let Some(path) = remove {
                     let _ = std::fs::remove_file(path);
+                }
+                if std::io::stderr().is_terminal() {
+                    // The message takes the line of a progress bar.
+                    let _ = write!(std::io::stderr(), "\r\x1b[2K");
                 }
                 let _ = Failure::interrupted(message).report();
             } else if !again {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use offshoot_export::graph::Lowering;
 use offshoot_export::{ImportOptions, Imported};
 
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::progress::{self, Progress, Unit, grouped, megabytes, seconds};
 use crate::texts::shell_path;
@@ -54,6 +54,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> Result {
+    if !args.force && args.output.symlink_metadata().is_ok() {
+        return Err(Failure::usage(format!(
+            "{} exists already; add --force to replace it, or choose another name",
+            args.output.display()
+        )));
+    }
     let interrupt = Interrupt::listen();
     let options = ImportOptions {
         name: args.name,

@@ -74,16 +74,19 @@ fn describe(bundle: &Bundle) -> String {
     line("source", format!("{}, {}", manifest.provenance.source, manifest.provenance.architecture));
     line("licence", manifest.licence.clone().unwrap_or_else(|| "not stated".into()));
     line("made by", manifest.provenance.tool.clone());
-    let _ = writeln!(page, "\n{:<28} {:>13} {:>13}  SHA-256", "entry", "offset", "bytes");
-    for (name, offset, size) in bundle.entries() {
+    let mut entries: Vec<_> = bundle.entries().collect();
+    entries.sort_by_key(|&(_, offset, _)| offset);
+    let wide = entries.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
+    let _ = writeln!(page, "\n{:<wide$} {:>13} {:>13}  SHA-256", "entry", "offset", "bytes");
+    for (name, offset, size) in entries {
         let digest = match manifest.entries.get(name) {
             Some(entry) => &entry.sha256,
             None => bundle.digest(),
         };
-        let _ =
-            writeln!(page, "{name:<28} {:>13} {:>13}  {digest}", grouped(offset), grouped(size));
+        let (offset, size) = (grouped(offset), grouped(size));
+        let _ = writeln!(page, "{name:<wide$} {offset:>13} {size:>13}  {digest}");
     }
-    let _ = writeln!(page, "{:<28} {:>13} {:>13}", "all", "", grouped(bundle.size()));
+    let _ = writeln!(page, "{:<wide$} {:>13} {:>13}", "all", "", grouped(bundle.size()));
     page
 }
 

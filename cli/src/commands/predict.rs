@@ -20,7 +20,7 @@ use crate::texts::{self, InputArgs};
 
 const EXAMPLES: &str = "\
 Examples:
-  echo 'a film that stays with you' | offshoot predict minilm.offshoot movies.head
+  echo 'a warm, funny and beautifully acted film' | offshoot predict minilm.offshoot movies.head
   offshoot predict minilm.offshoot movies.head reviews.csv -o predicted.csv
   offshoot predict minilm.offshoot mail.head mail.jsonl --text body --proba -o predicted.jsonl
 

@@ -203,7 +203,9 @@ fn closing(made: &Made, start: Instant) -> String {
             format!("learn from {EXAMPLE_SHOTS} texts of each class"),
         ),
         (
-            format!("echo 'a film that stays with you' | {program} predict {bundle} {head}"),
+            format!(
+                "echo 'a warm, funny and beautifully acted film' | {program} predict {bundle} {head}"
+            ),
             "use what was learned".into(),
         ),
         (

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use offshoot_export::archive;
 
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::progress::{Progress, Unit};
 use crate::texts::shell_path;
@@ -28,6 +28,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> Result {
+    if args.folder.symlink_metadata().is_ok() {
+        return Err(Failure::usage(format!(
+            "{} exists already; choose another folder",
+            args.folder.display()
+        )));
+    }
     let interrupt = Interrupt::listen();
     let what = format!("Unpacking to {}", shell_path(&args.folder));
     let mut progress: Option<Progress> = None;

@@ -25,7 +25,7 @@ fn a_bundle_unpacks_and_packs_again() {
     let place = Workplace::new();
     place.offshoot(&["unpack", bundle(), "folder"]).assert().success();
     assert!(place.path("folder/model.onnx").is_file());
-    place.offshoot(&["unpack", bundle(), "folder"]).assert().failure();
+    place.offshoot(&["unpack", bundle(), "folder"]).assert().code(2);
     place.offshoot(&["import", "folder", "-o", "again.offshoot"]).assert().success();
     let embed = |bundle: &str| {
         stdout(&place.offshoot(&["embed", bundle, "--one", "a moving time"]).assert().success())
@@ -41,8 +41,8 @@ fn import_refuses_what_it_cannot_use_and_leaves_nothing() {
     let import = ["import", "e", "-o", "e.offshoot"];
     place.offshoot(&import).assert().success();
     // An existing file is not replaced unasked.
-    let run = place.offshoot(&import).assert().failure();
-    assert!(stderr(&run).contains("e.offshoot"), "{}", stderr(&run));
+    let run = place.offshoot(&import).assert().code(2);
+    assert!(stderr(&run).contains("e.offshoot exists already"), "{}", stderr(&run));
     place.offshoot(&[&import[..], &["--force", "--name", "tiny"]].concat()).assert().success();
     let run = place.offshoot(&["info", "e.offshoot"]).assert().success();
     assert!(stdout(&run).starts_with("name         tiny\n"));
@@ -52,7 +52,7 @@ fn import_refuses_what_it_cannot_use_and_leaves_nothing() {
     fs::write(place.path("e/model.safetensors"), &weights[..weights.len() - 100]).unwrap();
     let run = place.offshoot(&import).assert().code(3);
     assert!(stderr(&run).contains("model.safetensors"), "{}", stderr(&run));
-    place.offshoot(&["import", "nothing", "-o", "e.offshoot"]).assert().failure();
+    place.offshoot(&["import", "nothing", "-o", "e.offshoot"]).assert().code(5);
     assert_eq!(place.names(), ["e"]);
 }
 

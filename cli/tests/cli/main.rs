@@ -5,5 +5,6 @@ mod bundles;
 mod embed;
 mod heads;
 mod interrupts;
+mod quickstart;
 mod support;
 mod surroundings;
