@@ -1,6 +1,8 @@
 //! Times to fit each head on 19 classes x 16 examples x 384 dimensions: the median of the
 //! clock and, on Linux, the mean processor time, which other programs disturb less.
 //!
+//! A pause before each run keeps a busy machine from treating all of them as one long job.
+//!
 //! Run with `cargo run --release -p offshoot-adapters --example time_logistic`; the same with
 //! scikit-learn: `python adapters/tests/reference/time_heads.py`.
 
@@ -18,6 +20,7 @@ fn measure(name: &str, mut run: impl FnMut()) {
     let start = processor_time();
     let mut times: Vec<Duration> = (0..RUNS)
         .map(|_| {
+            std::thread::sleep(Duration::from_millis(20));
             let start = Instant::now();
             run();
             start.elapsed()

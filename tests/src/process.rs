@@ -53,7 +53,16 @@ impl Part {
         }
     }
 
-    /// Lets it go on past [`wait`], and waits until it has ended.
+    /// Lets it go on past one [`wait`].
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn go_on(&mut self) {
+        let input = self.child.stdin.as_mut().expect("its input");
+        writeln!(input).and_then(|()| input.flush()).expect("let a part go on");
+    }
+
+    /// Lets it go on past every [`wait`], and waits until it has ended.
     ///
     /// # Panics
     /// When it failed.

@@ -52,10 +52,7 @@ pub fn write(folder: &Path, seed: u64) {
         "1_Pooling/config.json",
         json!({"word_embedding_dimension": WIDTH, "pooling_mode_mean_tokens": true}),
     );
-    put(
-        "sentence_bert_config.json",
-        json!({"max_seq_length": POSITIONS, "do_lower_case": false}),
-    );
+    put("sentence_bert_config.json", json!({"max_seq_length": POSITIONS, "do_lower_case": false}));
     put("tokenizer.json", tokenizer(&vocabulary));
     put("tokenizer_config.json", json!({"pad_token": "[PAD]", "tokenizer_class": "BertTokenizer"}));
     std::fs::write(folder.join("model.safetensors"), weights(vocabulary.len(), seed))
@@ -71,7 +68,8 @@ pub fn bundle(folder: &Path, name: &str, seed: u64) -> PathBuf {
     write(&source, seed);
     let bundle = folder.join(format!("{name}.offshoot"));
     let options = ImportOptions { overwrite: true, ..Default::default() };
-    offshoot_export::import(&source, &bundle, &options, &mut |_| {}).expect("import the tiny model");
+    offshoot_export::import(&source, &bundle, &options, &mut |_| {})
+        .expect("import the tiny model");
     bundle
 }
 

@@ -20,8 +20,7 @@ fn reference() -> (Vec<Row>, Array2<f32>) {
     let header = 10 + usize::from(u16::from_le_bytes([npy[8], npy[9]]));
     let description = std::str::from_utf8(&npy[10..header]).unwrap();
     assert!(description.contains("'<f4'") && description.contains("(200, 384)"));
-    let values =
-        npy[header..].as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
+    let values = npy[header..].as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
     (rows, Array2::from_shape_vec((200, 384), values).unwrap())
 }
 

@@ -15,9 +15,10 @@ from sklearn.neighbors import NearestCentroid
 from threadpoolctl import threadpool_limits
 
 
-def median_ms(fit, repeats=21):
+def median_ms(fit, repeats=41):
     times = []
     for _ in range(repeats):
+        time.sleep(0.02)
         start = time.perf_counter()
         fit()
         times.append(time.perf_counter() - start)

@@ -1,5 +1,6 @@
 //! Bundles as files: written in one pass, and unpacked to a folder.
 
+mod out;
 mod target;
 mod unpack;
 mod writer;

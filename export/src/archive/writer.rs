@@ -1,17 +1,18 @@
 //! Writes a bundle: a ZIP archive with every entry stored and page-aligned.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use offshoot::bundle::{EntryInfo, MANIFEST, Manifest, check_entry_name};
 use sha2::{Digest, Sha256};
+use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
+use super::out::{GiveUpOnDrop, GivenUp, Out};
 use super::{Target, hex};
 use crate::error::{Error, Result};
 use crate::graph::external::WEIGHTS_FILE;
@@ -31,8 +32,10 @@ const ZIP64_FROM: u64 = u32::MAX as u64;
 /// no name of user or machine is written.
 #[derive(Debug)]
 pub struct BundleWriter {
+    /// Before `zip`, so that it is dropped first.
+    given_up: GiveUpOnDrop,
     target: Target,
-    zip: ZipWriter<BufWriter<File>>,
+    zip: ZipWriter<Out>,
     entries: BTreeMap<String, EntryInfo>,
     stop: Option<Arc<AtomicBool>>,
 }
@@ -56,8 +59,15 @@ impl BundleWriter {
     /// [`Error::Io`] when the folder cannot be written.
     pub fn create(path: &Path, overwrite: bool) -> Result<Self> {
         let target = Target::create(path, overwrite)?;
-        let file = BufWriter::with_capacity(1 << 20, target.handle()?);
-        Ok(Self { target, zip: ZipWriter::new(file), entries: BTreeMap::new(), stop: None })
+        let given_up = GivenUp::default();
+        let file = Out::new(target.handle()?, given_up.clone());
+        Ok(Self {
+            given_up: GiveUpOnDrop(given_up),
+            target,
+            zip: ZipWriter::new(file),
+            entries: BTreeMap::new(),
+            stop: None,
+        })
     }
 
     /// Lets another thread, or a signal's handler, end the writing: once `stop` is
@@ -113,9 +123,8 @@ impl BundleWriter {
         let path = self.target.path().to_owned();
         let failed =
             |source: std::io::Error| Error::Io { action: "write", path: path.clone(), source };
-        let mut out = self.zip.finish().map_err(|error| failed(error.into()))?;
-        out.flush().map_err(&failed)?;
-        let size = out.get_ref().metadata().map_err(&failed)?.len();
+        let mut out = self.zip.finish().map_err(|error| failed(io_error(error)))?;
+        let size = out.finish().map_err(&failed)?;
         drop(out);
         check_stop(self.stop.as_deref())?;
         self.target.commit()?;
@@ -130,6 +139,9 @@ impl BundleWriter {
     ) -> Result<EntryInfo> {
         check_entry_name(name)
             .map_err(|reason| self.error(format!("entry `{name}` cannot be written: {reason}")))?;
+        if self.given_up.0.is_true() {
+            return Err(self.error("an earlier write failed".into()));
+        }
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Stored)
             .last_modified_time(DateTime::default())
@@ -140,7 +152,7 @@ impl BundleWriter {
         self.zip.start_file(name, options).map_err(|error| Error::Io {
             action: "write",
             path: path.clone(),
-            source: error.into(),
+            source: io_error(error),
         })?;
         let mut out = EntryWriter {
             zip: &mut self.zip,
@@ -173,6 +185,14 @@ impl BundleWriter {
     }
 }
 
+/// The system's own error, where an archive's error is one.
+fn io_error(error: ZipError) -> std::io::Error {
+    match error {
+        ZipError::Io(error) => error,
+        other => std::io::Error::other(other),
+    }
+}
+
 pub(crate) fn check_stop(stop: Option<&AtomicBool>) -> Result<()> {
     match stop {
         Some(stop) if stop.load(Ordering::Relaxed) => Err(Error::Interrupted),
@@ -182,7 +202,7 @@ pub(crate) fn check_stop(stop: Option<&AtomicBool>) -> Result<()> {
 
 /// An entry under way: counts, hashes and forwards.
 struct EntryWriter<'a> {
-    zip: &'a mut ZipWriter<BufWriter<File>>,
+    zip: &'a mut ZipWriter<Out>,
     hasher: Sha256,
     left: u64,
     /// Whether the bundle's file refused bytes.
@@ -197,10 +217,10 @@ impl Write for EntryWriter<'_> {
         }
         // A piece at a time, so that an interrupt is seen soon.
         let bytes = bytes.get(..1 << 20).unwrap_or(bytes);
-        let left = self
-            .left
-            .checked_sub(bytes.len() as u64)
-            .ok_or_else(|| std::io::Error::other("more bytes than were announced for the entry"))?;
+        let Some(left) = self.left.checked_sub(bytes.len() as u64) else {
+            self.failed = true;
+            return Err(std::io::Error::other("more bytes than were announced for the entry"));
+        };
         let written = self.zip.write(bytes).inspect_err(|_| self.failed = true)?;
         self.hasher.update(bytes.get(..written).unwrap_or(bytes));
         self.left = left + (bytes.len() - written) as u64;

@@ -195,7 +195,7 @@ impl Reader<'_> {
                 .map(|name| self.known(name, &title, &later))
                 .collect::<Result<Vec<_>>>()?;
             for attribute in &node.attribute {
-                self.check_attribute(attribute, &title)?;
+                self.check_attribute(attribute)?;
             }
             let outputs = node
                 .output
@@ -246,7 +246,7 @@ impl Reader<'_> {
     }
 
     /// Tensors within attributes must be inside the file.
-    fn check_attribute(&self, attribute: &AttributeProto, title: &str) -> Result<()> {
+    fn check_attribute(&self, attribute: &AttributeProto) -> Result<()> {
         for tensor in attribute.t.iter().chain(&attribute.tensors) {
             self.inside_only(tensor)?;
         }
@@ -256,7 +256,7 @@ impl Reader<'_> {
             }
             for node in &graph.node {
                 for inner in &node.attribute {
-                    self.check_attribute(inner, title)?;
+                    self.check_attribute(inner)?;
                 }
             }
         }

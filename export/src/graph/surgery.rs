@@ -23,6 +23,17 @@ impl Graph {
         self.initializers.iter().find(|(v, _)| *v == value).map(|(_, tensor)| tensor)
     }
 
+    /// Lets `change` look at each tensor, with its name, and change it.
+    pub(crate) fn map_tensors(
+        &mut self,
+        mut change: impl FnMut(&str, &mut Tensor) -> Result<()>,
+    ) -> Result<()> {
+        for (value, tensor) in &mut self.initializers {
+            change(self.values.get(value.index()).map_or("", |info| &info.name), tensor)?;
+        }
+        Ok(())
+    }
+
     /// Takes a value off the inputs: it has a tensor, or will be made by an operator.
     pub(crate) fn remove_input(&mut self, input: Value) {
         self.inputs.retain(|&value| value != input);

@@ -185,7 +185,9 @@ pub type Shape = Vec<Dim>;
 /// Makes a [`Shape`] of numbers, names and dimensions: `shape!["batch", 12]`.
 #[macro_export]
 macro_rules! shape {
-    ($($dim:expr),* $(,)?) => { vec![$($crate::graph::Dim::from($dim)),*] };
+    ($($dim:expr),* $(,)?) => {
+        $crate::graph::Shape::from([$($crate::graph::Dim::from($dim)),*])
+    };
 }
 
 /// Writes a shape as `[batch, 12]`.

@@ -1,6 +1,8 @@
 //! Ready-made ONNX encoders: recognised by the names of their inputs and outputs
 //! and brought to the inputs and the output that the runtime uses.
 
+mod finite;
+
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -61,6 +63,7 @@ pub(crate) fn read_encoder(path: &Path, around: &Surroundings) -> Result<OnnxEnc
     let attention_mask = int64(path, &mut graph, mask)?;
     absorb_other_inputs(path, &mut graph, ids, attention_mask, around.first_position)?;
     let result = choose_output(path, &mut graph, around)?;
+    finite::refuse_nan(&mut graph, path)?;
     Ok(OnnxEncoder { graph, attention_mask, result, vocabulary, weights_file })
 }
 

@@ -66,28 +66,6 @@ impl Graph {
         self.push_optional("MultiHeadAttention", CONTRIB_DOMAIN, &inputs, attributes, kind)
     }
 
-    /// `SkipLayerNormalization`: layer norm of `x + skip + bias`.
-    pub(crate) fn contrib_skip_layer_norm(
-        &mut self,
-        x: Value,
-        skip: Value,
-        scale: Value,
-        norm_bias: Option<Value>,
-        bias: Option<Value>,
-        epsilon: f32,
-    ) -> Result<Value> {
-        const OPERATOR: &str = "SkipLayerNormalization";
-        let kind = self.float_type(OPERATOR, x)?;
-        let other = self.tensor_type(skip)?;
-        if *other != kind {
-            return Err(self.error(OPERATOR, format!("{kind} and {other} differ")));
-        }
-        self.check_last_dim(OPERATOR, x, &[Some(scale), norm_bias, bias])?;
-        let attributes = vec![Attribute::float("epsilon", epsilon)];
-        let inputs = [Some(x), Some(skip), Some(scale), norm_bias, bias];
-        self.push_optional(OPERATOR, CONTRIB_DOMAIN, &inputs, attributes, kind)
-    }
-
     /// `BiasGelu`: exact Gelu of `x + bias`.
     pub(crate) fn contrib_bias_gelu(&mut self, x: Value, bias: Value) -> Result<Value> {
         let kind = self.float_type("BiasGelu", x)?;

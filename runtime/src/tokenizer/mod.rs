@@ -1,6 +1,16 @@
 //! From text to token ids.
 
+mod vocabulary;
+mod word_piece;
+
 use std::path::Path;
+
+use serde::Deserialize;
+use tokenizers::{
+    DecoderWrapper, Encoding, NormalizerWrapper, PostProcessor, PostProcessorWrapper,
+    PreTokenizerWrapper, TokenizerImpl,
+};
+use word_piece::WordPiece;
 
 use crate::bundle::TextConfig;
 use crate::error::{Error, Result};
@@ -27,10 +37,52 @@ pub struct Tokens {
 
 /// Turns text into token ids, as the encoder's publisher does.
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    pipeline: Pipeline,
     config: TextConfig,
     /// Special tokens that are added to a text.
     added: usize,
+}
+
+/// The `tokenizers` crate's pipeline, over a model in little memory where there is
+/// one.
+enum Pipeline {
+    WordPiece(Box<WithModel<WordPiece>>),
+    Any(Box<tokenizers::Tokenizer>),
+}
+
+type WithModel<M> =
+    TokenizerImpl<M, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
+
+/// Calls a method of whichever pipeline it is.
+macro_rules! pipeline {
+    ($pipeline:expr, $inner:ident => $call:expr) => {
+        match $pipeline {
+            Pipeline::WordPiece($inner) => $call,
+            Pipeline::Any($inner) => $call,
+        }
+    };
+}
+
+impl Pipeline {
+    fn from_bytes(json: &[u8]) -> tokenizers::Result<Self> {
+        #[derive(Deserialize)]
+        struct Peek {
+            model: Kind,
+        }
+        #[derive(Deserialize)]
+        struct Kind {
+            #[serde(rename = "type")]
+            name: Option<String>,
+        }
+        let kind = serde_json::from_slice::<Peek>(json).ok().and_then(|peek| peek.model.name);
+        if kind.as_deref() == Some("WordPiece")
+            && let Ok(pipeline) = serde_json::from_slice(json)
+        {
+            return Ok(Self::WordPiece(Box::new(pipeline)));
+        }
+        // Other models, odd vocabularies, and damaged files, for the library's message.
+        Ok(Self::Any(Box::new(tokenizers::Tokenizer::from_bytes(json)?)))
+    }
 }
 
 impl std::fmt::Debug for Tokenizer {
@@ -47,19 +99,19 @@ impl Tokenizer {
     /// tokens leave no room for text.
     pub fn from_bytes(json: &[u8], config: &TextConfig, path: &Path) -> Result<Self> {
         let bad = |reason: String| Error::Tokenizer { path: path.to_owned(), reason };
-        let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(|e| bad(e.to_string()))?;
-        inner.with_padding(None);
-        inner.with_truncation(None).map_err(|e| bad(e.to_string()))?;
-        let added = inner
-            .get_post_processor()
-            .map_or(0, |processor| tokenizers::PostProcessor::added_tokens(processor, false));
+        let mut pipeline = Pipeline::from_bytes(json).map_err(|e| bad(e.to_string()))?;
+        let added = pipeline!(&mut pipeline, inner => {
+            inner.with_padding(None);
+            inner.with_truncation(None).map_err(|e| bad(e.to_string()))?;
+            inner.get_post_processor().map_or(0, |processor| processor.added_tokens(false))
+        });
         if added >= config.max_tokens {
             return Err(bad(format!(
                 "it adds {added} special tokens and the encoder reads {}",
                 config.max_tokens
             )));
         }
-        Ok(Self { inner, config: config.clone(), added })
+        Ok(Self { pipeline, config: config.clone(), added })
     }
 
     /// The tokens of `text`, which is row `row` of the caller's texts.
@@ -78,7 +130,8 @@ impl Tokenizer {
         let failed = |e: tokenizers::Error| {
             Error::Argument(format!("text {row} cannot be turned into tokens: {e}"))
         };
-        let mut encoding = self.inner.encode_fast(text, false).map_err(failed)?;
+        let mut encoding: Encoding =
+            pipeline!(&self.pipeline, inner => inner.encode_fast(text, false)).map_err(failed)?;
         let room = self.config.max_tokens.saturating_sub(self.added);
         let cut = encoding.len().saturating_sub(room);
         if cut > 0 {
@@ -91,7 +144,8 @@ impl Tokenizer {
             }
             encoding.truncate(room, 0, tokenizers::TruncationDirection::Right);
         }
-        let encoding = self.inner.post_process(encoding, None, true).map_err(failed)?;
+        let encoding = pipeline!(&self.pipeline, inner => inner.post_process(encoding, None, true))
+            .map_err(failed)?;
         Ok(Tokens { ids: encoding.get_ids().to_vec(), cut })
     }
 
@@ -100,18 +154,17 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Argument`] when an id is not one of the tokenizer's.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.inner
-            .decode(ids, true)
+        pipeline!(&self.pipeline, inner => inner.decode(ids, true))
             .map_err(|e| Error::Argument(format!("the token ids cannot be decoded: {e}")))
     }
 
     /// The token of an id; `None` when there is none.
     pub fn token(&self, id: u32) -> Option<String> {
-        self.inner.id_to_token(id)
+        pipeline!(&self.pipeline, inner => inner.id_to_token(id))
     }
 
     /// Number of tokens, added ones included.
     pub fn vocabulary_size(&self) -> usize {
-        self.inner.get_vocab_size(true)
+        pipeline!(&self.pipeline, inner => inner.get_vocab_size(true))
     }
 }
