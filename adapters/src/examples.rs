@@ -1,6 +1,8 @@
 //! Checked labelled embeddings: what every head is fitted on.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use std::ops::Range;
+
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Slice};
 
 use crate::classes::Classes;
 use crate::error::{Error, Result};
@@ -83,8 +85,20 @@ impl<'a> Examples<'a> {
 
     /// Embeddings minus `mean`, in f64, `[examples, dimensions]`.
     pub(crate) fn centered(&self, mean: &Array1<f64>) -> Array2<f64> {
-        let mut centered = self.x.mapv(f64::from);
-        centered -= &mean.view().insert_axis(Axis(0));
+        self.centered_columns(mean, 0..self.dimensions())
+    }
+
+    /// The given columns of [`Examples::centered`].
+    pub(crate) fn centered_columns(
+        &self,
+        mean: &Array1<f64>,
+        columns: Range<usize>,
+    ) -> Array2<f64> {
+        let mut x = self.x;
+        x.slice_axis_inplace(Axis(1), Slice::from(columns.clone()));
+        let mut centered = x.mapv(f64::from);
+        let mean = mean.slice_axis(Axis(0), Slice::from(columns));
+        centered -= &mean.insert_axis(Axis(0));
         centered
     }
 

@@ -12,6 +12,6 @@ mod tridiagonal;
 
 use block::{block, block_mut};
 pub(crate) use cholesky::Cholesky;
-pub(crate) use gram::{gram, scatter};
+pub(crate) use gram::{add_lower_gram, gram, scatter};
 pub(crate) use softmax::softmax_rows;
 pub(crate) use tridiagonal::Tridiagonal;

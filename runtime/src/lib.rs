@@ -26,6 +26,7 @@ mod embeddings;
 mod encoder;
 mod error;
 pub mod library;
+mod memory;
 mod session;
 pub mod similarity;
 mod tokenizer;

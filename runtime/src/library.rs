@@ -18,6 +18,7 @@ use ort::environment::Environment;
 
 use crate::cache::cache_dir;
 use crate::error::{Error, Result, engine};
+use crate::memory;
 
 /// The version of ONNX Runtime that this crate is tested with, and that
 /// [`cached_library`] names.
@@ -73,6 +74,8 @@ pub fn cached_library() -> Result<Option<PathBuf>> {
 #[derive(Debug, Clone)]
 pub struct Engine {
     environment: Environment,
+    /// Whether sessions may use this crate's allocator.
+    pooled: bool,
 }
 
 static LOADED: OnceLock<Engine> = OnceLock::new();
@@ -100,7 +103,7 @@ impl Engine {
 
     /// Uses the environment of an application that works with `ort` by itself.
     pub fn from_environment(environment: Environment) -> Self {
-        LOADED.get_or_init(|| Self { environment }).clone()
+        LOADED.get_or_init(|| Self::of(environment)).clone()
     }
 
     /// The `ort` environment, for an application's own sessions.
@@ -111,6 +114,15 @@ impl Engine {
     /// What ONNX Runtime says of its build: branch, commit and compiler flags.
     pub fn build_info(&self) -> &'static str {
         ort::info()
+    }
+
+    fn of(environment: Environment) -> Self {
+        Self { pooled: memory::register(&environment), environment }
+    }
+
+    /// Whether sessions may use this crate's allocator.
+    pub(crate) fn is_pooled(&self) -> bool {
+        self.pooled
     }
 
     fn get_or_load(path: Option<&Path>) -> Result<Self> {
@@ -126,7 +138,7 @@ impl Engine {
             .with_telemetry(false)
             .build()
             .map_err(engine("start"))?;
-        Ok(LOADED.get_or_init(|| Self { environment }).clone())
+        Ok(LOADED.get_or_init(|| Self::of(environment)).clone())
     }
 }
 

@@ -43,9 +43,9 @@ fn memory_does_not_ratchet() {
         let long = "word ".repeat(300);
         encoder.embed(&["short"]).unwrap();
         // Every lane is opened by more than one batch.
-        encoder.embed(&vec![long.as_str(); 8]).unwrap();
+        encoder.embed(&[long.as_str(); 8]).unwrap();
         let before = own().anonymous;
-        encoder.embed(&vec![long.as_str(); 48]).unwrap();
+        encoder.embed(&[long.as_str(); 48]).unwrap();
         encoder.embed(&["short"]).unwrap();
         let after = own().anonymous;
         encoder.unload();

@@ -84,13 +84,12 @@ impl Logistic {
         let examples = Examples::new(x, y, &classes)?;
         self.check_memory(&examples)?;
         let mean = examples.mean();
-        let z = examples.centered(&mean);
         // Two rows -w/2 and w/2 have half the squared norm of w, and the objective's scale
         // does not matter: binomial regression is the multinomial one at half of C.
         let c = if classes.len() == 2 { 0.5 * self.c } else { self.c };
         let limits = Limits { iterations: self.max_iterations, tolerance: self.tolerance };
-        let minimum = minimize(&z, y, &examples.counts, c, &limits)
-            .ok_or(Error::Scale("logistic regression"))?;
+        let minimum =
+            minimize(&examples, &mean, c, &limits).ok_or(Error::Scale("logistic regression"))?;
         if !minimum.converged {
             return Err(Error::NotConverged {
                 iterations: minimum.iterations,

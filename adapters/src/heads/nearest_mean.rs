@@ -57,38 +57,46 @@ impl NearestMean {
         let examples = Examples::new(x, y, &classes)?;
         let [n, d, k] =
             [examples.len(), examples.dimensions(), examples.classes()].map(|v| v as u128);
-        examples.check_memory("the nearest class mean", &[k * d, n * d, n * k])?;
         let means = examples.class_means();
-        let mut distances = squared_distances(x, &means);
-        let prior = prior(&examples, &means, &distances);
-        for (mut row, &class) in distances.outer_iter_mut().zip(y) {
-            let count = examples.counts[class] as f64;
-            if count > 1.0 {
-                row[class] *= (count / (count - 1.0)).powi(2);
+        let scale = if examples.len() == examples.classes() {
+            // Nothing can be left out, and n x K distances would be the largest part by far.
+            examples.check_memory("the nearest class mean", &[3 * k * d])?;
+            SINGLE_SCALE / spread(&means)
+        } else {
+            examples.check_memory("the nearest class mean", &[3 * k * d, n * d, 2 * n * k])?;
+            let mut distances = squared_distances(x, &means);
+            let prior = WITHIN_SCALE / within(&examples, &means, &distances);
+            for (mut row, &class) in distances.outer_iter_mut().zip(y) {
+                let count = examples.counts[class] as f64;
+                if count > 1.0 {
+                    row[class] *= (count / (count - 1.0)).powi(2);
+                }
             }
-        }
-        let usable = |class: usize| examples.counts[class] > 1;
-        let scale = fit_scale(&-distances, y, usable, prior);
+            fit_scale(&-distances, y, |class| examples.counts[class] > 1, prior)
+        };
         Ok(Head::NearestMean(NearestMeanHead { classes, means, scale }))
     }
 }
 
-/// The scale expected before any distance is left out.
-fn prior(examples: &Examples, means: &Array2<f64>, distances: &Array2<f64>) -> f64 {
-    let free = examples.len() - examples.classes();
-    let (variance, scale) = if free > 0 {
-        let within: f64 =
-            distances.outer_iter().zip(examples.y).map(|(row, &class)| row[class]).sum();
-        (within / free as f64, WITHIN_SCALE)
-    } else {
-        let center = means.sum_axis(Axis(0)) / means.nrows() as f64;
-        let between = (means - &center).mapv(|v| v * v).sum();
-        (between / (means.nrows() - 1) as f64, SINGLE_SCALE)
-    };
-    // Identical examples leave rounding error only; any scale then gives the same answer.
+/// Mean squared distance of an example from its class mean, for n > K examples.
+fn within(examples: &Examples, means: &Array2<f64>, distances: &Array2<f64>) -> f64 {
+    let own: f64 = distances.outer_iter().zip(examples.y).map(|(row, &class)| row[class]).sum();
+    positive(own / (examples.len() - examples.classes()) as f64, means)
+}
+
+/// Mean squared distance of the class means from their mean.
+fn spread(means: &Array2<f64>) -> f64 {
+    let center = means.sum_axis(Axis(0)) / means.nrows() as f64;
+    let between = (means - &center).mapv(|v| v * v).sum();
+    positive(between / (means.nrows() - 1) as f64, means)
+}
+
+/// The variance or, where identical examples leave rounding error only, the squared size of
+/// the means: any scale then gives the same answer.
+fn positive(variance: f64, means: &Array2<f64>) -> f64 {
     let size2 = means.mapv(|v| v * v).sum() / means.nrows() as f64;
     let floor = if size2 > 0.0 { size2 } else { 1.0 };
-    scale / if variance > 1e-12 * size2 { variance } else { floor }
+    if variance > 1e-12 * size2 { variance } else { floor }
 }
 
 /// `‖x - cₖ‖²`, `[examples, classes]`, never negative.

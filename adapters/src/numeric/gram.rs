@@ -8,18 +8,27 @@ use super::{block, block_mut};
 /// Rows of the result that one product makes.
 const BLOCK: usize = 64;
 
-/// `z zᵀ`, `[n, n]` for `z` of `[n, d]`: about n² d multiply-adds over 2, as only the lower
-/// triangle is multiplied out.
-pub(crate) fn gram(z: ArrayView2<f64>) -> Array2<f64> {
+/// Adds `z zᵀ` to the lower triangle of `products`, `[n, n]`, for `z` of `[n, d]`: about
+/// n² d / 2 multiply-adds. Above the diagonal only the diagonal blocks are touched.
+pub(crate) fn add_lower_gram(products: &mut Array2<f64>, z: ArrayView2<f64>) {
     let n = z.nrows();
-    let mut products = Array2::zeros((n, n));
     for start in (0..n).step_by(BLOCK) {
         let end = (start + BLOCK).min(n);
         let rows = block(z, start..end, 0..z.ncols());
         let columns = block(z, 0..end, 0..z.ncols());
         let mut here = block_mut(products.view_mut(), start..end, 0..end);
-        general_mat_mul(1.0, &rows, &columns.t(), 0.0, &mut here);
-        // The part left of the diagonal block also lies, mirrored, above it.
+        general_mat_mul(1.0, &rows, &columns.t(), 1.0, &mut here);
+    }
+}
+
+/// `z zᵀ`, `[n, n]` for `z` of `[n, d]`.
+pub(crate) fn gram(z: ArrayView2<f64>) -> Array2<f64> {
+    let n = z.nrows();
+    let mut products = Array2::zeros((n, n));
+    add_lower_gram(&mut products, z);
+    for start in (0..n).step_by(BLOCK) {
+        // What lies left of a diagonal block also lies, mirrored, above it.
+        let end = (start + BLOCK).min(n);
         let (above, below) = products.view_mut().split_at(Axis(0), start);
         let below = block(below.view(), 0..end - start, 0..start);
         block_mut(above, 0..start, start..end).assign(&below.t());

@@ -2,7 +2,6 @@
 
 mod batch;
 mod lanes;
-mod memory;
 mod options;
 
 use std::borrow::Cow;
@@ -18,6 +17,7 @@ use crate::bundle::{Bundle, Manifest, TOKENIZER};
 use crate::embeddings::Embeddings;
 use crate::error::{Error, Result};
 use crate::library::Engine;
+use crate::memory;
 use crate::session::{CacheState, OpenOptions, Prepared};
 use crate::tokenizer::{Tokenizer, Tokens, Truncation};
 

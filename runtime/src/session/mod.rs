@@ -21,8 +21,8 @@ use crate::library::Engine;
 /// A session builder with everything that does not depend on where the graph
 /// comes from.
 ///
-/// The memory arena is off: it never gives memory back, and the allocator of the
-/// system was as fast on the batches that this crate makes (BENCHMARKS.md).
+/// The memory arena is off, since it never gives memory back; sessions use this
+/// crate's own allocator ([`crate::memory`]) where it could be registered.
 fn builder(options: &OpenOptions, engine_: &Engine, threads: usize) -> Result<SessionBuilder> {
     let act = "set session options";
     let spin = |on: bool| if on { "1" } else { "0" };
@@ -47,6 +47,10 @@ fn builder(options: &OpenOptions, engine_: &Engine, threads: usize) -> Result<Se
         .map_err(engine(act))?
         .with_config_entry("session.force_spinning_stop", spin(stop))
         .map_err(engine(act))?;
+    if engine_.is_pooled() {
+        builder =
+            builder.with_config_entry("session.use_env_allocators", "1").map_err(engine(act))?;
+    }
     for (key, value) in &options.config {
         builder = builder.with_config_entry(key, value).map_err(engine(act))?;
     }

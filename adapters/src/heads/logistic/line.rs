@@ -72,7 +72,7 @@ pub(super) struct Line<'a, 'y> {
 
 impl<'a, 'y> Line<'a, 'y> {
     pub(super) fn new(
-        space: &Space,
+        space: &Space<'_, '_>,
         point: &'a Point,
         direction: &'a Point,
         start: &'a Loss<'y>,

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use ndarray::{Array1, Array2};
 
+use crate::examples::Examples;
+
 use super::line::{Line, Loss};
 use super::space::{Gradient, Point, Preconditioned, Space};
 
@@ -45,33 +47,28 @@ struct Pair {
     rho: f64,
 }
 
-/// Minimises `c Σ loss + ½‖W‖²` over the classes `y` of the centred examples `z`.
+/// Minimises `c Σ loss + ½‖W‖²` over the examples, centred at `mean`.
 ///
 /// Nocedal and Wright, *Numerical Optimization* (2006), algorithm 7.4, with the initial
 /// inverse Hessian of [`Space`]. The objective is 1-strongly convex in `W`, so `‖∇‖` bounds
 /// `‖W - W*‖` once the intercepts are settled: that, not a count or a change of the loss,
 /// is the stopping rule. `None` when the data is scaled too badly to factor.
 pub(super) fn minimize(
-    z: &Array2<f64>,
-    y: &[usize],
-    counts: &[usize],
+    examples: &Examples,
+    mean: &Array1<f64>,
     c: f64,
     limits: &Limits,
 ) -> Option<Minimum> {
-    let (n, classes) = (z.nrows(), counts.len());
-    let space = Space::new(z);
-    let mut point = Point {
-        coordinates: Array2::zeros(space.shape(classes)),
-        scores: Array2::zeros((n, classes)),
-        // Where the intercepts would end if the embeddings told nothing.
-        intercepts: centered_logs(counts),
-    };
-    let mut loss = Loss::new(y, c, &point);
-    let mut metric = space.precondition(z, loss.curvature())?;
+    let n = examples.len() as f64;
+    let space = Space::new(examples, mean);
+    // The intercepts start where they would end if the embeddings told nothing.
+    let mut point = space.origin(centered_logs(&examples.counts));
+    let mut loss = Loss::new(examples.y, c, &point);
+    let mut metric = space.precondition(loss.curvature())?;
     let mut gradient = metric.gradient(&point, &loss.residual());
     let mut pairs: VecDeque<Pair> = VecDeque::with_capacity(MEMORY);
     // Below this the gradient is rounding error of its own sum.
-    let rounding = (1e-14 * c).powi(2) * n as f64 * space.trace();
+    let rounding = (1e-14 * c).powi(2) * n * metric.trace();
 
     let mut iterations = 0;
     let mut distance;
@@ -92,7 +89,7 @@ pub(super) fn minimize(
         let mut error2 = -slope;
         if error2 <= target2 {
             let intercepts = gradient.intercepts.dot(&gradient.intercepts);
-            error2 = space.norm2(&gradient) + intercepts / (n as f64 * loss.curvature());
+            error2 = space.norm2(&gradient) + intercepts / (n * loss.curvature());
         }
         distance = (error2 / size2).sqrt();
         if error2 <= target2 {
@@ -116,7 +113,7 @@ pub(super) fn minimize(
 
         let drift = loss.curvature() / metric.curvature();
         if !(1.0 / DRIFT..=DRIFT).contains(&drift) {
-            metric = space.precondition(z, loss.curvature())?;
+            metric = space.precondition(loss.curvature())?;
         }
     }
     Some(Minimum {
@@ -130,8 +127,8 @@ pub(super) fn minimize(
 
 /// The two-loop recursion: the approximate inverse Hessian times the gradient.
 fn descend(
-    space: &Space,
-    metric: &Preconditioned<'_>,
+    space: &Space<'_, '_>,
+    metric: &Preconditioned<'_, '_, '_>,
     pairs: &VecDeque<Pair>,
     gradient: &Gradient,
 ) -> Point {
@@ -151,7 +148,7 @@ fn descend(
 }
 
 fn remember(
-    space: &Space,
+    space: &Space<'_, '_>,
     pairs: &mut VecDeque<Pair>,
     step: Point,
     gradient: &Gradient,

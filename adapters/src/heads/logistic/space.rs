@@ -8,7 +8,11 @@
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array1, Array2, Axis, Zip};
 
-use crate::numeric::{Cholesky, gram, scatter};
+use crate::examples::Examples;
+use crate::numeric::{Cholesky, add_lower_gram, scatter};
+
+/// Dimensions that are centred at a time, so that the part stays in the cache.
+const COLUMNS: usize = 128;
 
 /// A set of coefficients, or a direction in which they change.
 #[derive(Clone)]
@@ -62,108 +66,139 @@ impl Gradient {
 /// the penalised loss has coordinates `A + R` and its preconditioned direction
 /// `D = (I + sK)⁻¹ Q` has the scores `K D = (Q - D) / s`, so an iteration needs one solve
 /// with a factor computed once, and no product with the data at all.
-pub(super) enum Space {
-    /// Fewer examples than dimensions.
-    Span {
-        /// `Z Zᵀ`, `[examples, examples]`.
-        kernel: Array2<f64>,
-    },
+pub(super) struct Space<'a, 'x> {
+    examples: &'a Examples<'x>,
+    /// Mean embedding.
+    mean: &'a Array1<f64>,
+    side: Side,
+}
+
+enum Side {
+    /// Fewer examples than dimensions. Neither `Z` nor `ZZᵀ` is kept: a small fit spends more
+    /// on touching new memory than on making them again.
+    Span,
     /// At least as many examples as dimensions.
     Full {
-        /// `Zᵀ Z`, `[dimensions, dimensions]`.
+        /// `Z`, `[examples, dimensions]`.
+        z: Array2<f64>,
+        /// `ZᵀZ`, `[dimensions, dimensions]`.
         scatter: Array2<f64>,
     },
 }
 
-/// A space with the data and a factored preconditioner.
-pub(super) struct Preconditioned<'a> {
-    space: &'a Space,
-    z: &'a Array2<f64>,
+/// A space with a factored preconditioner.
+pub(super) struct Preconditioned<'s, 'a, 'x> {
+    space: &'s Space<'a, 'x>,
     curvature: f64,
+    /// `Σ ‖z‖²` over the examples.
+    trace: f64,
     factor: Cholesky,
 }
 
-impl Space {
-    /// Chooses the smaller space for centred embeddings `[examples, dimensions]`.
-    pub(super) fn new(z: &Array2<f64>) -> Self {
-        if z.nrows() < z.ncols() {
-            Self::Span { kernel: gram(z.view()) }
+impl<'a, 'x> Space<'a, 'x> {
+    /// Chooses the smaller space for examples with the given mean.
+    pub(super) fn new(examples: &'a Examples<'x>, mean: &'a Array1<f64>) -> Self {
+        let side = if examples.len() < examples.dimensions() {
+            Side::Span
         } else {
-            Self::Full { scatter: scatter(z.view()) }
+            let z = examples.centered(mean);
+            Side::Full { scatter: scatter(z.view()), z }
+        };
+        Self { examples, mean, side }
+    }
+
+    /// A point of this space where all coefficients are zero.
+    pub(super) fn origin(&self, intercepts: Array1<f64>) -> Point {
+        let (n, classes) = (self.examples.len(), intercepts.len());
+        Point {
+            coordinates: Array2::zeros((n.min(self.examples.dimensions()), classes)),
+            scores: Array2::zeros((n, classes)),
+            intercepts,
         }
     }
 
-    fn matrix(&self) -> &Array2<f64> {
-        match self {
-            Self::Span { kernel } => kernel,
-            Self::Full { scatter } => scatter,
+    /// `ZᵀA` transposed, `[classes, dimensions]`, for `A` of `[examples, classes]`.
+    fn project(&self, a: &Array2<f64>) -> Array2<f64> {
+        let mut projected = Array2::zeros((a.ncols(), self.examples.dimensions()));
+        for (mut part, z) in projected.axis_chunks_iter_mut(Axis(1), COLUMNS).zip(self.parts()) {
+            general_mat_mul(1.0, &a.t(), &z, 0.0, &mut part);
         }
+        projected
     }
 
-    /// Size of the coordinates of `classes` sets of coefficients.
-    pub(super) fn shape(&self, classes: usize) -> (usize, usize) {
-        (self.matrix().nrows(), classes)
-    }
-
-    /// `Σ ‖z‖²` over the examples.
-    pub(super) fn trace(&self) -> f64 {
-        self.matrix().diag().sum()
+    /// `Z`, some columns at a time.
+    fn parts(&self) -> impl Iterator<Item = Array2<f64>> {
+        let d = self.examples.dimensions();
+        (0..d).step_by(COLUMNS).map(move |start| {
+            self.examples.centered_columns(self.mean, start..(start + COLUMNS).min(d))
+        })
     }
 
     /// The inner product of the coefficients of two points.
     pub(super) fn inner(&self, a: &Point, b: &Point) -> f64 {
-        match self {
-            Self::Span { .. } => dot(&a.coordinates, &b.scores),
-            Self::Full { .. } => dot(&a.coordinates, &b.coordinates),
+        match self.side {
+            Side::Span => dot(&a.coordinates, &b.scores),
+            Side::Full { .. } => dot(&a.coordinates, &b.coordinates),
         }
     }
 
     /// The change that a gradient predicts along a direction.
     pub(super) fn pair(&self, gradient: &Gradient, point: &Point) -> f64 {
-        let coefficients = match self {
-            Self::Span { .. } => dot(&gradient.coordinates, &point.scores),
-            Self::Full { .. } => dot(&gradient.coordinates, &point.coordinates),
+        let coefficients = match self.side {
+            Side::Span => dot(&gradient.coordinates, &point.scores),
+            Side::Full { .. } => dot(&gradient.coordinates, &point.coordinates),
         };
         coefficients + gradient.intercepts.dot(&point.intercepts)
     }
 
     /// The squared norm of the gradient for the coefficients.
     pub(super) fn norm2(&self, gradient: &Gradient) -> f64 {
-        match self {
-            Self::Span { kernel } => {
-                let q = &gradient.coordinates;
-                dot(q, &kernel.dot(q)).max(0.0)
+        match self.side {
+            Side::Span => {
+                let full = self.project(&gradient.coordinates);
+                dot(&full, &full)
             }
-            Self::Full { .. } => dot(&gradient.coordinates, &gradient.coordinates),
+            Side::Full { .. } => dot(&gradient.coordinates, &gradient.coordinates),
         }
     }
 
     /// Factors the preconditioner for the mean curvature `curvature`; `None` if the data is
     /// scaled so badly that it is singular to working precision.
-    pub(super) fn precondition<'a>(
-        &'a self,
-        z: &'a Array2<f64>,
-        curvature: f64,
-    ) -> Option<Preconditioned<'a>> {
-        let mut matrix = self.matrix() * curvature;
+    pub(super) fn precondition(&self, curvature: f64) -> Option<Preconditioned<'_, 'a, 'x>> {
+        let mut matrix = match &self.side {
+            Side::Span => {
+                let n = self.examples.len();
+                let mut kernel = Array2::zeros((n, n));
+                self.parts().for_each(|z| add_lower_gram(&mut kernel, z.view()));
+                kernel
+            }
+            Side::Full { scatter, .. } => scatter.clone(),
+        };
+        let trace = matrix.diag().sum();
+        matrix *= curvature;
         matrix.diag_mut().mapv_inplace(|v| v + 1.0);
-        Some(Preconditioned { space: self, z, curvature, factor: Cholesky::new(matrix)? })
+        Some(Preconditioned { space: self, curvature, trace, factor: Cholesky::new(matrix)? })
     }
 }
 
-impl Preconditioned<'_> {
+impl Preconditioned<'_, '_, '_> {
     /// The curvature it was factored for.
     pub(super) fn curvature(&self) -> f64 {
         self.curvature
     }
 
+    /// `Σ ‖z‖²` over the examples.
+    pub(super) fn trace(&self) -> f64 {
+        self.trace
+    }
+
     /// Gradient at a point whose loss has the derivative `residual` in the scores.
     pub(super) fn gradient(&self, point: &Point, residual: &Array2<f64>) -> Gradient {
         let mut coordinates = point.coordinates.clone();
-        match self.space {
-            Space::Span { .. } => coordinates += residual,
-            Space::Full { .. } => {
-                general_mat_mul(1.0, &self.z.t(), residual, 1.0, &mut coordinates);
+        match &self.space.side {
+            Side::Span => coordinates += residual,
+            Side::Full { z, .. } => {
+                general_mat_mul(1.0, &z.t(), residual, 1.0, &mut coordinates);
             }
         }
         Gradient { coordinates, intercepts: residual.sum_axis(Axis(0)) }
@@ -173,19 +208,19 @@ impl Preconditioned<'_> {
     pub(super) fn solve(&self, gradient: &Gradient) -> Point {
         let mut coordinates = gradient.coordinates.clone();
         self.factor.solve(&mut coordinates);
-        let scores = match self.space {
-            Space::Span { .. } => (&gradient.coordinates - &coordinates) / self.curvature,
-            Space::Full { .. } => self.z.dot(&coordinates),
+        let scores = match &self.space.side {
+            Side::Span => (&gradient.coordinates - &coordinates) / self.curvature,
+            Side::Full { z, .. } => z.dot(&coordinates),
         };
-        let intercepts = &gradient.intercepts / (self.curvature * self.z.nrows() as f64);
+        let intercepts = &gradient.intercepts / (self.curvature * self.space.examples.len() as f64);
         Point { coordinates, scores, intercepts }
     }
 
     /// The coefficients of a point, `[classes, dimensions]`.
     pub(super) fn coefficients(&self, point: &Point) -> Array2<f64> {
-        match self.space {
-            Space::Span { .. } => point.coordinates.t().dot(self.z),
-            Space::Full { .. } => point.coordinates.t().to_owned(),
+        match self.space.side {
+            Side::Span => self.space.project(&point.coordinates),
+            Side::Full { .. } => point.coordinates.t().to_owned(),
         }
     }
 }
