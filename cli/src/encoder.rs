@@ -54,7 +54,17 @@ impl EncoderArgs {
     /// Opens the encoder, and says once on standard error when its weights could not be
     /// kept for the next time.
     pub(crate) fn open(&self, bundle: &Path) -> Result<Encoder> {
-        let mut options = OpenOptions::new().threads(self.threads).cache(match &self.cache {
+        self.open_with(bundle, self.threads)
+    }
+
+    /// Opens the encoder for one text: with one thread where no number was asked for, as
+    /// starting and waking others takes longer than what they would save.
+    pub(crate) fn open_for_one(&self, bundle: &Path) -> Result<Encoder> {
+        self.open_with(bundle, self.threads.or(Some(NonZeroUsize::MIN)))
+    }
+
+    fn open_with(&self, bundle: &Path, threads: Option<NonZeroUsize>) -> Result<Encoder> {
+        let mut options = OpenOptions::new().threads(threads).cache(match &self.cache {
             None => WeightCache::UserFolder,
             Some(choice) if choice.as_os_str() == "off" => WeightCache::Off,
             Some(folder) => WeightCache::Folder(folder.clone()),

@@ -18,7 +18,7 @@ struct One<'a> {
 }
 
 pub(super) fn run(text: &str, args: &Args) -> Result {
-    let encoder = args.encoder.open(&args.bundle)?;
+    let encoder = args.encoder.open_for_one(&args.bundle)?;
     let embedded = encoder.embed_with(&[text], &args.embed.options(args.truncate))?;
     let values = Values::new(embedded.vectors(), args.precision);
     let one = One {
