@@ -7,6 +7,12 @@
 //! 3. the cache folder ([`cached_library`]), where `offshoot quickstart` puts it;
 //! 4. the system's own places for shared libraries.
 //!
+//! Published builds of ONNX Runtime record what they run in files of their own and
+//! send it to their publisher. Nothing here does so: the variable
+//! `ORT_DISABLE_TELEMETRY` is set to 1 before the library is loaded, unless it is
+//! set already. A program that has threads which read the environment in C by then
+//! sets it itself, before it starts them.
+//!
 //! An application that wants another one calls [`Engine::load_from`] before it
 //! opens its first encoder, or gives the `ort` environment that it uses itself to
 //! [`Engine::from_environment`].
@@ -26,6 +32,10 @@ pub const TESTED_VERSION: &str = "1.32.0";
 
 /// The environment variable that names the library.
 pub const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
+
+/// The environment variable that keeps ONNX Runtime from recording what it runs and
+/// sending it to its publisher, which published builds do on all systems.
+const NO_TELEMETRY: &str = "ORT_DISABLE_TELEMETRY";
 
 /// File name of the library of [`TESTED_VERSION`].
 pub fn library_file_name() -> String {
@@ -133,12 +143,24 @@ impl Engine {
         if let Some(loaded) = LOADED.get() {
             return Ok(loaded.clone());
         }
+        refuse_telemetry();
         let environment = environment_builder(path)?
             .with_name("offshoot")
             .with_telemetry(false)
             .build()
             .map_err(engine("start"))?;
         Ok(LOADED.get_or_init(|| Self::of(environment)).clone())
+    }
+}
+
+/// Switches ONNX Runtime's telemetry off, unless somebody decided about it. The
+/// option of its environment comes too late: the client starts with the library.
+fn refuse_telemetry() {
+    if std::env::var_os(NO_TELEMETRY).is_none() {
+        // SAFETY: it is done once, under the lock of loading. Rust code reads the
+        // environment under the standard library's own lock; the module's
+        // documentation says what a program with readers in C has to do.
+        unsafe { std::env::set_var(NO_TELEMETRY, "1") };
     }
 }
 
