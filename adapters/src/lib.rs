@@ -1,1 +1,88 @@
-//! adapters
+//! Linear heads on embeddings: taught from a handful of labels, in milliseconds, on the
+//! device.
+//!
+//! An encoder turns each input into an embedding, one row of a matrix. A *head* learns classes
+//! from a few labelled rows, tells the class of new ones and how sure it is, and is saved
+//! in one small file that works on no other encoder.
+//!
+//! # From embeddings to a saved head
+//!
+//! ```
+//! use ndarray::array;
+//! use offshoot_adapters::metrics::ClassificationReport;
+//! use offshoot_adapters::{Classes, EncoderTag, HeadFile, HeadKind};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // 1. Embeddings, one row an example, and a label for each.
+//! let x = array![[0.9f32, 0.1, 0.0], [0.8, 0.3, 0.1], [0.1, 0.9, 0.2], [0.0, 0.8, 0.1]];
+//! let (classes, y) = Classes::from_labels(&["weather", "weather", "sport", "sport"])?;
+//!
+//! // 2. Fit a head.
+//! let head = HeadKind::Logistic.fit(x.view(), &y, classes)?;
+//!
+//! // 3. Ask it about new embeddings.
+//! let new = array![[0.7f32, 0.2, 0.1]];
+//! let class = head.predict(new.view())?[0];
+//! assert_eq!(head.classes().name(class), "weather");
+//! let probabilities = head.predict_proba(new.view())?;
+//! assert!((probabilities.row(0).sum() - 1.0).abs() < 1e-12);
+//!
+//! // 4. See how good it is, on examples it was not fitted on.
+//! let truth = [class];
+//! print!("{}", ClassificationReport::new(head.classes(), &truth, &[class])?);
+//!
+//! // 5. Save it for its encoder, and open it again.
+//! let encoder = EncoderTag {
+//!     digest: "sha256:3f2a".into(),
+//!     name: "my-encoder".into(),
+//!     dimensions: 3,
+//!     prompt: None,
+//! };
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("topics.head");
+//! HeadFile::new(encoder, head, &y).save(&path)?;
+//! let file = HeadFile::load_for(&path, "sha256:3f2a", 3)?;
+//! assert_eq!(file.head.predict_proba(new.view())?, probabilities);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Which head
+//!
+//! | head | take it when | decides as |
+//! | --- | --- | --- |
+//! | [`NearestMean`] | there are thousands of classes, or one example of each | scikit-learn's `NearestCentroid` |
+//! | [`Ridge`] | in doubt: it sets its own penalty and its probabilities are calibrated | `RidgeClassifierCV` |
+//! | [`Logistic`] | it must equal a model fitted elsewhere, or `c` can be tuned | `LogisticRegression` |
+//!
+//! On sentence embeddings of film reviews (2 to 19 classes, 1 to 16 labels each) the three
+//! are within a few points of accuracy of each other; the held-out log-loss of ridge and of
+//! nearest mean is far below that of logistic regression at `c` = 1, which is too unsure.
+//!
+//! Every head is deterministic: the same examples give the same bytes on the same machine.
+//! Embeddings are `f32`, everything computed from them is `f64`. The crate reads no model and
+//! no text, starts no thread, and contains no `unsafe`.
+//!
+//! # Limits
+//!
+//! At most [`Classes::MAX`] classes; a fit that would need over 4 GiB of working memory is
+//! refused with [`Error::TooLarge`] before it starts; a head file is at most 2 GiB.
+
+#![forbid(unsafe_code)]
+
+mod classes;
+mod classifier;
+mod error;
+mod examples;
+mod file;
+mod head;
+mod heads;
+pub mod metrics;
+mod numeric;
+
+pub use classes::Classes;
+pub use classifier::Classifier;
+pub use error::{Error, Result};
+pub use file::{EncoderTag, HeadFile};
+pub use head::{Head, HeadKind};
+pub use heads::{Logistic, LogisticHead, NearestMean, NearestMeanHead, Ridge, RidgeHead};

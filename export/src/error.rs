@@ -110,6 +110,10 @@ pub enum Error {
         reason: String,
     },
 
+    /// The caller asked for the work to end. Nothing was left behind.
+    #[error("interrupted; nothing was written")]
+    Interrupted,
+
     /// An error of the runtime, met while reading a bundle or a manifest.
     #[error(transparent)]
     Runtime(#[from] offshoot::Error),

@@ -2,8 +2,12 @@
 #![forbid(unsafe_code)]
 
 pub mod architectures;
+pub mod archive;
 pub mod checkpoint;
 mod error;
 pub mod graph;
+mod import;
+mod onnx;
 
 pub use error::{Error, Result};
+pub use import::{ImportOptions, Imported, Progress, import};

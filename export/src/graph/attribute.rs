@@ -1,7 +1,9 @@
 //! Attributes of operators.
 
-use onnx_protobuf::AttributeProto;
 use onnx_protobuf::attribute_proto::AttributeType;
+use onnx_protobuf::{AttributeProto, TensorProto};
+
+use super::{Tensor, TensorData};
 
 /// Builds attributes, each kind under its ONNX name.
 pub(crate) struct Attribute;
@@ -25,5 +27,18 @@ impl Attribute {
 
     pub(crate) fn ints(name: &str, values: Vec<i64>) -> AttributeProto {
         AttributeProto { ints: values, ..Self::named(name, AttributeType::INTS) }
+    }
+
+    /// A small tensor that is in memory.
+    pub(crate) fn tensor(name: &str, tensor: &Tensor) -> AttributeProto {
+        let mut proto = TensorProto {
+            dims: tensor.dims.iter().map(|&dim| dim as i64).collect(),
+            data_type: tensor.element.code(),
+            ..Default::default()
+        };
+        if let TensorData::Bytes(bytes) = &tensor.data {
+            proto.raw_data = bytes.to_vec();
+        }
+        AttributeProto { t: Some(proto).into(), ..Self::named(name, AttributeType::TENSOR) }
     }
 }

@@ -21,18 +21,21 @@
 //! # Ok::<(), offshoot_export::Error>(())
 //! ```
 
+mod append;
 mod attribute;
 pub mod blocks;
 pub mod external;
 mod model;
 pub mod ops;
 pub mod read;
+mod surgery;
 mod tensor;
 mod types;
 
 use std::collections::{BTreeMap, HashMap};
 
 use onnx_protobuf::{AttributeProto, StringStringEntryProto};
+use protobuf::SpecialFields;
 
 pub(crate) use attribute::Attribute;
 pub use model::{IR_VERSION, OPSET, OPSET_CONTRIB};
@@ -40,7 +43,7 @@ pub use tensor::{Tensor, TensorData, TensorSource};
 pub use types::{Dim, ElementType, Shape, TensorType};
 pub(crate) use types::{broadcast, show};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// The domain of ONNX Runtime's own operators.
 pub const CONTRIB_DOMAIN: &str = "com.microsoft";
@@ -97,6 +100,7 @@ pub(crate) struct NodeExtra {
     pub(crate) overload: String,
     pub(crate) doc: String,
     pub(crate) metadata: Vec<StringStringEntryProto>,
+    pub(crate) unknown: SpecialFields,
 }
 
 /// An ONNX graph under construction.
@@ -186,7 +190,7 @@ impl Graph {
     /// Element type and shape of a value.
     ///
     /// # Errors
-    /// [`Error::Operator`] for a value of a graph that was read from a file which
+    /// [`Error::Operator`](crate::Error::Operator) for a value of a graph that was read from a file which
     /// does not say its type.
     pub fn tensor_type(&self, value: Value) -> Result<&TensorType> {
         self.values.get(value.index()).and_then(|info| info.kind.as_ref()).ok_or_else(|| {
@@ -215,7 +219,7 @@ impl Graph {
     /// Adds an input. Dimensions that differ from run to run are named.
     ///
     /// # Errors
-    /// [`Error::Operator`] when the name is taken.
+    /// [`Error::Operator`](crate::Error::Operator) when the name is taken.
     pub fn input(&mut self, name: &str, element: ElementType, shape: Shape) -> Result<Value> {
         let value = self.named_value(name, Some(TensorType::new(element, shape)))?;
         self.inputs.push(value);
@@ -225,11 +229,11 @@ impl Graph {
     /// Makes a value an output, under `name`.
     ///
     /// # Errors
-    /// [`Error::Operator`] when the name is taken.
+    /// [`Error::Operator`](crate::Error::Operator) when the name is taken.
     pub fn output(&mut self, name: &str, value: Value) -> Result<()> {
         let kind = self.tensor_type(value)?.clone();
         let computed = self.nodes.iter().any(|node| node.outputs.contains(&Some(value)));
-        if computed && !self.outputs.contains(&value) {
+        if computed && !self.outputs.contains(&value) && !self.is_captured(value) {
             // Rename the value rather than copy it.
             if self.names.contains_key(name) {
                 return Err(self.error("Output", format!("the name `{name}` is taken")));
@@ -264,7 +268,7 @@ impl Graph {
     /// Adds a weight. Its name is `name` within the current scope.
     ///
     /// # Errors
-    /// [`Error::Operator`] when the tensor's size overflows or its bytes do not
+    /// [`Error::Operator`](crate::Error::Operator) when the tensor's size overflows or its bytes do not
     /// match its shape.
     pub fn initializer(&mut self, name: &str, tensor: Tensor) -> Result<Value> {
         let Some(bytes) = tensor.bytes() else {
@@ -328,140 +332,11 @@ impl Graph {
         self.constant(Tensor::from_i64(&[values.len()], values))
     }
 
-    /// Runs `build` within a scope: names of what it adds begin with the scope's.
-    ///
-    /// # Errors
-    /// Those of `build`.
-    pub fn in_scope<T>(
-        &mut self,
-        scope: &str,
-        build: impl FnOnce(&mut Self) -> Result<T>,
-    ) -> Result<T> {
-        self.scope.push(scope.into());
-        let result = build(self);
-        self.scope.pop();
-        result
-    }
-
-    /// A dimension whose size only the running graph knows.
-    pub(crate) fn fresh_dim(&mut self, hint: &str) -> Dim {
-        self.symbols += 1;
-        Dim::symbol(&format!("{hint}_{}", self.symbols))
-    }
-
-    /// Adds an operator whose output types are known, and returns its outputs.
-    pub(crate) fn push_node(
-        &mut self,
-        operator: &str,
-        domain: &str,
-        inputs: &[Option<Value>],
-        attributes: Vec<AttributeProto>,
-        outputs: Vec<TensorType>,
-    ) -> Vec<Value> {
-        if domain == CONTRIB_DOMAIN {
-            self.opsets.entry(domain.into()).or_insert(OPSET_CONTRIB);
-        }
-        let name = self.unique(&self.scoped(operator));
-        let several = outputs.len() > 1;
-        let outputs: Vec<Value> = outputs
-            .into_iter()
-            .enumerate()
-            .map(|(i, kind)| {
-                let value = if several { format!("{name}.{i}") } else { format!("{name}.out") };
-                let value = self.unique(&value);
-                self.push_value(value, Some(kind))
-            })
-            .collect();
-        let mut inputs = inputs.to_vec();
-        while inputs.last().is_some_and(Option::is_none) {
-            inputs.pop();
-        }
-        self.nodes.push(Node {
-            name,
-            operator: operator.into(),
-            domain: domain.into(),
-            inputs,
-            outputs: outputs.iter().copied().map(Some).collect(),
-            attributes,
-            extra: NodeExtra::default(),
-        });
-        outputs
-    }
-
-    /// Adds an operator of the ONNX specification with one output.
-    pub(crate) fn push(
-        &mut self,
-        operator: &str,
-        inputs: &[Value],
-        attributes: Vec<AttributeProto>,
-        output: TensorType,
-    ) -> Result<Value> {
-        let inputs: Vec<_> = inputs.iter().copied().map(Some).collect();
-        self.push_optional(operator, "", &inputs, attributes, output)
-    }
-
-    /// Adds an operator with one output and inputs that may be left out.
-    pub(crate) fn push_optional(
-        &mut self,
-        operator: &str,
-        domain: &str,
-        inputs: &[Option<Value>],
-        attributes: Vec<AttributeProto>,
-        output: TensorType,
-    ) -> Result<Value> {
-        let outputs = self.push_node(operator, domain, inputs, attributes, vec![output]);
-        outputs.first().copied().ok_or_else(|| self.error(operator, "has no output".into()))
-    }
-
-    /// The error of an operator that does not take its inputs.
-    pub(crate) fn error(&self, operator: &str, reason: String) -> Error {
-        Error::Operator {
-            operator: operator.into(),
-            scope: format!("/{}", self.scope.join("/")),
-            reason,
-        }
-    }
-
-    fn scoped(&self, name: &str) -> String {
-        let mut path = String::new();
-        for scope in &self.scope {
-            path.push('/');
-            path.push_str(scope);
-        }
-        path.push('/');
-        path.push_str(name);
-        path
-    }
-
-    fn unique(&mut self, name: &str) -> String {
-        let Some(&count) = self.names.get(name) else {
-            self.names.insert(name.into(), 1);
-            return name.into();
-        };
-        let mut count = count.max(1);
-        loop {
-            let candidate = format!("{name}_{count}");
-            count += 1;
-            if !self.names.contains_key(&candidate) {
-                self.names.insert(candidate.clone(), 0);
-                self.names.insert(name.into(), count);
-                return candidate;
-            }
-        }
-    }
-
-    fn named_value(&mut self, name: &str, kind: Option<TensorType>) -> Result<Value> {
-        if self.names.contains_key(name) {
-            return Err(self.error("Value", format!("the name `{name}` is taken")));
-        }
-        self.names.insert(name.into(), 0);
-        Ok(self.push_value(name.into(), kind))
-    }
-
-    fn push_value(&mut self, name: String, kind: Option<TensorType>) -> Value {
-        let value = Value(u32::try_from(self.values.len()).unwrap_or(u32::MAX));
-        self.values.push(ValueInfo { name, kind });
-        value
+    /// Version of the ONNX operator set that the graph's operators are of. Graphs
+    /// that were read may be older than [`OPSET`].
+    pub fn opset(&self) -> i64 {
+        let version = |domain: &str| self.opsets.get(domain).copied();
+        version("").or_else(|| version("ai.onnx")).unwrap_or(OPSET)
     }
 }
 

@@ -91,7 +91,7 @@ impl Graph {
             attribute: node.attributes.clone(),
             doc_string: node.extra.doc.clone(),
             metadata_props: node.extra.metadata.clone(),
-            ..Default::default()
+            special_fields: node.extra.unknown.clone(),
         }
     }
 

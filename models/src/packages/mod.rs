@@ -28,6 +28,8 @@ mod wheel;
 use std::path::{Path, PathBuf};
 
 use store::Store;
+pub(crate) use store::sync_folder;
+pub(crate) use wheel::hex;
 
 use crate::error::Result;
 
@@ -101,7 +103,8 @@ pub fn minilm(progress: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf> {
     Ok(Store::from_env()?.obtain(&pins::MINILM, progress)?.join("model"))
 }
 
-/// Path of the movie texts (CSV, compressed with bzip2).
+/// Path of the movie texts (CSV, compressed with bzip2), to be read with
+/// [`movies::read`](crate::movies::read).
 ///
 /// # Errors
 /// As [`onnx_runtime`], without the platform.

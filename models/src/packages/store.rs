@@ -1,6 +1,6 @@
 //! The folder of obtained packages: one folder a package, complete or absent.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use super::pins::Package;
 use super::pip::{self, Python};
 use super::wheel::{digest_file, join, unpack};
 use crate::error::{Error, Result};
+use crate::lock::FileLock;
 
 /// File in a package's folder that says it is complete and was verified.
 const STAMP: &str = "offshoot-package.json";
@@ -118,27 +119,17 @@ impl Store {
         self.install(package, progress)
     }
 
-    /// Waits for the package's lock; it ends with the file handle, however the process ends.
-    fn lock(&self, package: &Package, progress: &mut dyn FnMut(Event<'_>)) -> Result<Option<File>> {
-        let path = self.root.join(format!("{}.lock", package.folder()));
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(|e| Error::io("open", &path, e))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(file)),
-            Err(TryLockError::WouldBlock) => {
-                progress(Event::Waiting { package: package.name });
-                file.lock().map_err(|e| Error::io("lock", &path, e))?;
-                Ok(Some(file))
-            }
-            // Some network file systems have no locks. Then each process downloads for
-            // itself, and the first rename wins.
-            Err(TryLockError::Error(e)) if e.kind() == std::io::ErrorKind::Unsupported => Ok(None),
-            Err(TryLockError::Error(e)) => Err(Error::io("lock", &path, e)),
-        }
+    /// Waits for the package's lock. Where the file system has no locks each process
+    /// downloads for itself, and the first rename wins.
+    fn lock(
+        &self,
+        package: &Package,
+        progress: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Option<FileLock>> {
+        FileLock::acquire(&self.root.join(format!("{}.lock", package.folder())), || {
+            progress(Event::Waiting { package: package.name });
+            true
+        })
     }
 
     /// Takes over files that a person has put in place: verified in full, then stamped.

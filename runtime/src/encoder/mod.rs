@@ -280,10 +280,13 @@ impl OpenOptions {
             (join(tokenizer), opened)
         });
         let (engine, prepared, wide) = engine?;
+        let tokenizer = tokenizer?;
+        // What was parsed and let go of is a tenth of the private memory.
+        memory::trim();
         let inner = Arc::new(Inner {
             cache_state: prepared.state.clone(),
             loaded: Mutex::new(Some(Arc::new(Loaded {
-                tokenizer: tokenizer?,
+                tokenizer,
                 prepared,
                 lanes: Lanes::new(self.thread_count(), wide),
             }))),

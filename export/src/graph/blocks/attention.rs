@@ -64,8 +64,8 @@ impl Graph {
     ///
     /// ONNX Runtime's own operators take as long as the plain ones on a CPU, since
     /// nearly all time goes to the matrix products of both, but need less memory while
-    /// they run: all-MiniLM-L6-v2 peaked at 314 MB instead of 423 MB for 4 texts of 512
-    /// tokens (ONNX Runtime 1.32).
+    /// they run: a process with all-MiniLM-L6-v2 peaked at 314 MB instead of 423 MB
+    /// for 4 texts of 512 tokens (ONNX Runtime 1.32).
     ///
     /// # Errors
     /// [`Error::Operator`](crate::Error::Operator) when shapes or types do not fit.

@@ -27,7 +27,7 @@ impl Graph {
     ///
     /// Both lowerings write it so. ONNX Runtime's `SkipLayerNormalization`, which does
     /// the two sums and the norm in one, is slower on a CPU than the three operators:
-    /// 12.0 ms against 3.2 of the 125 ms that all-MiniLM-L6-v2 takes for 8 texts of 64
+    /// 12.0 ms against 3.5 of the 125 ms that all-MiniLM-L6-v2 takes for 8 texts of 64
     /// tokens on one core (ONNX Runtime 1.32).
     ///
     /// # Errors

@@ -190,17 +190,44 @@ impl Graph {
         self.mul(x, gate)
     }
 
-    /// The Gaussian error linear unit as one operator.
+    /// The Gaussian error linear unit: one operator, or its parts in graphs of
+    /// versions that lack it.
     ///
     /// # Errors
     /// As [`Self::add`].
     pub fn gelu(&mut self, x: Value, form: Gelu) -> Result<Value> {
         let kind = self.float_type("Gelu", x)?;
+        if self.opset() < 20 {
+            return self.gelu_of_parts(x, form);
+        }
         let attributes = match form {
             Gelu::Exact => vec![],
             Gelu::Tanh => vec![Attribute::string("approximate", "tanh")],
         };
         self.push("Gelu", &[x], attributes, kind)
+    }
+
+    fn gelu_of_parts(&mut self, x: Value, form: Gelu) -> Result<Value> {
+        let (half, one) = (self.scalar(0.5)?, self.scalar(1.0)?);
+        let curve = match form {
+            Gelu::Exact => {
+                let root = self.scalar(std::f32::consts::FRAC_1_SQRT_2)?;
+                let scaled = self.mul(x, root)?;
+                self.unary("Erf", scaled)?
+            }
+            Gelu::Tanh => {
+                let (cubic, root) = (self.scalar(0.044_715)?, self.scalar(0.797_884_6)?);
+                let square = self.mul(x, x)?;
+                let inner = self.mul(square, cubic)?;
+                let inner = self.add(inner, one)?;
+                let inner = self.mul(inner, x)?;
+                let inner = self.mul(inner, root)?;
+                self.tanh(inner)?
+            }
+        };
+        let gate = self.add(curve, one)?;
+        let gate = self.mul(gate, half)?;
+        self.mul(x, gate)
     }
 
     fn unary(&mut self, operator: &str, x: Value) -> Result<Value> {

@@ -202,8 +202,7 @@ impl Graph {
             shape.insert(axis, Dim::from(1));
         }
         let axes: Vec<i64> = axes.iter().map(|&axis| axis as i64).collect();
-        let axes = self.integers(&axes)?;
-        self.push("Unsqueeze", &[x, axes], vec![], TensorType::new(kind.element, shape))
+        self.push_with_axes("Unsqueeze", x, axes, TensorType::new(kind.element, shape))
     }
 
     /// Removes one dimension of size 1.
@@ -218,8 +217,22 @@ impl Graph {
         if removed.fixed() != Some(1) {
             return Err(self.error("Squeeze", format!("dimension {axis} is {removed}, not 1")));
         }
-        let axes = self.integers(&[axis])?;
-        self.push("Squeeze", &[x, axes], vec![], TensorType::new(kind.element, shape))
+        self.push_with_axes("Squeeze", x, vec![at as i64], TensorType::new(kind.element, shape))
+    }
+
+    /// Axes became an input in version 13.
+    fn push_with_axes(
+        &mut self,
+        operator: &str,
+        x: Value,
+        axes: Vec<i64>,
+        kind: TensorType,
+    ) -> Result<Value> {
+        if self.opset() < 13 {
+            return self.push(operator, &[x], vec![Attribute::ints("axes", axes)], kind);
+        }
+        let axes = self.integers(&axes)?;
+        self.push(operator, &[x, axes], vec![], kind)
     }
 
     /// Entries of `x` along `axis`, chosen by the integers `indices`, whose shape
@@ -254,6 +267,15 @@ impl Graph {
         if rows != batch || one.fixed() != Some(1) || chosen.element != ElementType::Int64 {
             return Err(self.error("GatherND", format!("{kind} by {chosen}")));
         }
+        if self.opset() < 12 {
+            return Err(self.error(
+                "GatherND",
+                format!(
+                    "needs version 12 of the operator set, and the graph is of {}",
+                    self.opset()
+                ),
+            ));
+        }
         let shape = vec![batch.clone(), width.clone()];
         let attributes = vec![Attribute::int("batch_dims", 1)];
         self.push("GatherND", &[x, indices], attributes, TensorType::new(kind.element, shape))
@@ -266,6 +288,12 @@ impl Graph {
     pub fn size_of(&mut self, x: Value, axis: usize) -> Result<Value> {
         let shape = self.shape(x)?;
         self.axis("Shape", &shape, axis as i64)?;
+        if self.opset() < 15 {
+            let kind = TensorType::new(ElementType::Int64, vec![Dim::from(shape.len())]);
+            let all = self.push("Shape", &[x], vec![], kind)?;
+            let at = self.integers(&[axis as i64])?;
+            return self.gather(all, at, 0);
+        }
         let attributes =
             vec![Attribute::int("start", axis as i64), Attribute::int("end", axis as i64 + 1)];
         let kind = TensorType::new(ElementType::Int64, vec![Dim::from(1)]);

@@ -61,13 +61,15 @@ impl Graph {
         if let Some(dim) = shape.get_mut(at) {
             *dim = Dim::from(1);
         }
+        let kind = TensorType::new(kind.element, shape);
+        let mut attributes = vec![Attribute::int("keepdims", 1)];
+        // Axes became an input in version 13 (`ReduceSum`) or 18 (the others).
+        if self.opset() < if operator == "ReduceSum" { 13 } else { 18 } {
+            attributes.push(Attribute::ints("axes", vec![at as i64]));
+            return self.push(operator, &[x], attributes, kind);
+        }
         let axes = self.integers(&[axis])?;
-        self.push(
-            operator,
-            &[x, axes],
-            vec![Attribute::int("keepdims", 1)],
-            TensorType::new(kind.element, shape),
-        )
+        self.push(operator, &[x, axes], attributes, kind)
     }
 
     /// The dimension that `axis` means, from 0; it may count from the end.

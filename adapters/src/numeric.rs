@@ -1,0 +1,17 @@
+//! Dense linear algebra and probabilities that the heads share, in f64.
+//!
+//! Products go through `ndarray`'s matrix multiplication, which picks the widest vector
+//! instructions of the machine at run time; the factorisations below are blocked so that
+//! nearly all of their work is such products.
+
+mod block;
+mod cholesky;
+mod gram;
+mod softmax;
+mod tridiagonal;
+
+use block::{block, block_mut};
+pub(crate) use cholesky::Cholesky;
+pub(crate) use gram::{gram, scatter};
+pub(crate) use softmax::softmax_rows;
+pub(crate) use tridiagonal::Tridiagonal;

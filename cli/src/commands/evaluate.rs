@@ -1,0 +1,139 @@
+//! `offshoot evaluate`: how good a head is on labelled examples.
+
+use std::path::PathBuf;
+
+use offshoot_adapters::metrics::{ClassScores, ClassificationReport, ConfusionMatrix};
+use serde_json::{Value, json};
+
+use crate::encoder::{EncoderArgs, Truncate};
+use crate::failure::{Failure, Result};
+use crate::head::Classifier;
+use crate::interrupt::{Ending, Interrupt};
+use crate::output;
+use crate::progress::{Progress, Unit, grouped};
+use crate::texts::{self, InputArgs, LabelArgs};
+
+const EXAMPLES: &str = "\
+Examples:
+  offshoot evaluate minilm.offshoot movies.head test.csv
+  offshoot evaluate minilm.offshoot movies.head test.csv --json | jq .accuracy
+
+Use examples that the head has not learned from: on those that it has, every head looks better \
+than it is.";
+
+/// Most classes whose whole confusion matrix is in the JSON.
+const DENSE_CLASSES: usize = 1000;
+
+/// Measure a head on labelled examples
+///
+/// Prints accuracy, precision, recall and F1 of each class, and the confusion matrix.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The encoder's bundle
+    bundle: PathBuf,
+    /// The head
+    head: PathBuf,
+    /// Labelled texts: CSV, TSV, JSONL or Parquet; `-` is standard input
+    examples: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// What is done with texts that are too long for the encoder
+    #[arg(long, value_enum, value_name = "cut|error", default_value_t)]
+    truncate: Truncate,
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    label: LabelArgs,
+    #[command(flatten)]
+    encoder: EncoderArgs,
+}
+
+pub(crate) fn run(args: Args) -> Result {
+    let interrupt = Interrupt::listen();
+    let mut rows = args.input.open(Some(&args.examples), Some(&args.label))?;
+    let classifier = Classifier::open(&args.bundle, &args.head, &args.encoder, args.truncate)?;
+    let (encoder, head) = (&classifier.encoder, &classifier.file.head);
+    let classes = head.classes();
+    let (mut truth, mut predicted) = (Vec::new(), Vec::new());
+    let mut cut = 0;
+    let mut progress = Progress::start("Evaluating", Unit::Bytes, rows.len_hint());
+    loop {
+        let ending = Ending::saying("there is no result");
+        let chunk = interrupt.at_once(ending, || texts::next_chunk(&mut rows))?;
+        if chunk.is_empty() {
+            break;
+        }
+        for row in &chunk {
+            let label = texts::label(row)?;
+            truth.push(classes.index(label).ok_or_else(|| {
+                Failure::data(format!(
+                    "row {} has the label {label:?}, which the head does not know; it knows {}",
+                    row.number,
+                    known(classes.names())
+                ))
+            })?);
+        }
+        let embeddings = texts::embed(encoder, &chunk, &classifier.options)?;
+        cut += embeddings.texts_cut();
+        predicted.extend(head.predict(embeddings.vectors())?);
+        progress.set(rows.position());
+        interrupt.check("there is no result")?;
+    }
+    drop(progress);
+    texts::note_cut(encoder, cut);
+    if truth.is_empty() {
+        return Err(Failure::data("there are no examples; give labelled texts"));
+    }
+    let confusion = ConfusionMatrix::new(classes, &truth, &predicted)?;
+    let report = ClassificationReport::from(&confusion);
+    if args.json {
+        return output::print_json(&to_json(&report, &confusion, truth.len()), true);
+    }
+    output::print(&format!(
+        "accuracy {:.2} % on {} examples ({} head)\n\n{report}\nrows: the true class, columns: the \
+         predicted one\n{confusion}",
+        100.0 * report.accuracy,
+        grouped(truth.len() as u64),
+        head.kind()
+    ))
+}
+
+fn known(names: &[String]) -> String {
+    let mut shown: Vec<String> = names.iter().take(8).map(|name| format!("{name:?}")).collect();
+    if names.len() > 8 {
+        shown.push(format!("and {} more", names.len() - 8));
+    }
+    shown.join(", ")
+}
+
+fn to_json(report: &ClassificationReport, confusion: &ConfusionMatrix, examples: usize) -> Value {
+    let scores = |s: &ClassScores| json!({"precision": s.precision, "recall": s.recall, "f1": s.f1, "support": s.support});
+    let classes: Vec<Value> = report
+        .classes
+        .names()
+        .iter()
+        .zip(&report.per_class)
+        .map(|(name, class)| {
+            let mut value = scores(class);
+            value["label"] = json!(name);
+            value
+        })
+        .collect();
+    let mut value = json!({
+        "examples": examples,
+        "accuracy": report.accuracy,
+        "classes": classes,
+        "macro_average": scores(&report.macro_average),
+        "weighted_average": scores(&report.weighted_average),
+    });
+    // Many classes: the cells that are not 0, as [true, predicted, count].
+    value["confusion_cells"] = json!(confusion.cells().collect::<Vec<_>>());
+    if report.classes.len() <= DENSE_CLASSES {
+        let rows: Vec<Vec<u64>> =
+            confusion.to_array().outer_iter().map(|row| row.to_vec()).collect();
+        value["confusion_matrix"] = json!(rows);
+    }
+    value
+}

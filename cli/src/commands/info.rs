@@ -1,0 +1,106 @@
+//! `offshoot info`: what a bundle holds.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use offshoot::bundle::{Bundle, Manifest};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::encoder::bundle_failure;
+use crate::failure::Result;
+use crate::output;
+use crate::progress::grouped;
+
+const EXAMPLES: &str = "\
+Examples:
+  offshoot info minilm.offshoot
+  offshoot info minilm.offshoot --json | jq .manifest.text.prompts";
+
+/// Show what a bundle holds: the encoder, its sizes and digests
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The bundle
+    bundle: PathBuf,
+    /// Print JSON: the manifest, the digest, and every entry's offset and size
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: Args) -> Result {
+    let path = &args.bundle;
+    let bundle = Bundle::open(path).map_err(|error| bundle_failure(path, error))?;
+    if args.json {
+        let entries: Vec<_> = bundle
+            .entries()
+            .map(|(name, offset, size)| json!({"name": name, "offset": offset, "size": size}))
+            .collect();
+        let value = json!({
+            "path": path.to_string_lossy(),
+            "digest": bundle.digest(),
+            "size": bundle.size(),
+            "entries": entries,
+            "manifest": bundle.manifest(),
+        });
+        return output::print_json(&value, true);
+    }
+    output::print(&describe(&bundle))
+}
+
+/// A page for people.
+fn describe(bundle: &Bundle) -> String {
+    let manifest = bundle.manifest();
+    let mut page = String::new();
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(page, "{name:<13}{value}");
+    };
+    line("name", manifest.name.clone());
+    line("digest", bundle.digest().to_owned());
+    line("reads", word(&manifest.modality));
+    line("parameters", grouped(manifest.parameters));
+    line("embedding", embedding(manifest));
+    if let Some(text) = &manifest.text {
+        let case = if text.lower_case { ", lower-cased" } else { "" };
+        line("texts", format!("up to {} tokens{case}", grouped(text.max_tokens as u64)));
+        for (name, prompt) in &text.prompts {
+            let default = text.default_prompt.as_ref() == Some(name);
+            line(
+                "prompt",
+                format!("{name}: {prompt:?}{}", if default { " (default)" } else { "" }),
+            );
+        }
+    }
+    line("source", format!("{}, {}", manifest.provenance.source, manifest.provenance.architecture));
+    line("licence", manifest.licence.clone().unwrap_or_else(|| "not stated".into()));
+    line("made by", manifest.provenance.tool.clone());
+    let _ = writeln!(page, "\n{:<28} {:>13} {:>13}  SHA-256", "entry", "offset", "bytes");
+    for (name, offset, size) in bundle.entries() {
+        let digest = match manifest.entries.get(name) {
+            Some(entry) => &entry.sha256,
+            None => bundle.digest(),
+        };
+        let _ =
+            writeln!(page, "{name:<28} {:>13} {:>13}  {digest}", grouped(offset), grouped(size));
+    }
+    let _ = writeln!(page, "{:<28} {:>13} {:>13}", "all", "", grouped(bundle.size()));
+    page
+}
+
+fn embedding(manifest: &Manifest) -> String {
+    format!(
+        "{} dimensions, {} pooling{}, compared by {}",
+        manifest.embedding_size,
+        word(&manifest.pooling).replace('_', " "),
+        if manifest.normalized { ", unit norm" } else { "" },
+        word(&manifest.similarity)
+    )
+}
+
+/// The name by which the manifest writes a value.
+fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => "unknown".into(),
+    }
+}

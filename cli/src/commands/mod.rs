@@ -1,0 +1,35 @@
+//! One file a subcommand.
+
+pub(crate) mod completions;
+pub(crate) mod embed;
+pub(crate) mod evaluate;
+pub(crate) mod import;
+pub(crate) mod info;
+pub(crate) mod learn;
+pub(crate) mod man;
+pub(crate) mod predict;
+pub(crate) mod quickstart;
+pub(crate) mod similarity;
+pub(crate) mod unpack;
+pub(crate) mod verify;
+
+use crate::args::Command;
+use crate::failure::Result;
+
+/// Runs a subcommand.
+pub(crate) fn run(command: Command) -> Result {
+    match command {
+        Command::Quickstart(args) => quickstart::run(args),
+        Command::Import(args) => import::run(args),
+        Command::Info(args) => info::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Unpack(args) => unpack::run(args),
+        Command::Embed(args) => embed::run(args),
+        Command::Learn(args) => learn::run(args),
+        Command::Predict(args) => predict::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
+        Command::Similarity(args) => similarity::run(args),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
+    }
+}

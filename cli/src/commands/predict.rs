@@ -1,0 +1,260 @@
+//! `offshoot predict`: the class of each text.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array2, ArrayView1};
+use offshoot_adapters::Classes;
+use offshoot_models::tables::Row;
+use serde_json::{Map, Value, json};
+
+use crate::csv;
+use crate::encoder::{EncoderArgs, Truncate};
+use crate::failure::{Failure, Result};
+use crate::files::NewFile;
+use crate::head::Classifier;
+use crate::interrupt::{Ending, Interrupt};
+use crate::output;
+use crate::progress::{Progress, Unit};
+use crate::texts::{self, InputArgs};
+
+const EXAMPLES: &str = "\
+Examples:
+  echo 'a film that stays with you' | offshoot predict minilm.offshoot movies.head
+  offshoot predict minilm.offshoot movies.head reviews.csv -o predicted.csv
+  offshoot predict minilm.offshoot mail.head mail.jsonl --text body --proba -o predicted.jsonl
+
+CSV has the columns row, label and probability; --proba adds one column a class, named p: and \
+the class. JSONL has the same as keys, with --proba an object `probabilities`.";
+
+/// What is said when the work is interrupted.
+const INTERRUPTED: &str = "a file of predictions is written whole or not at all; run it again";
+
+/// Predict the class of each text with a head
+///
+/// One line is written for each row of the input: the number of the row from 1, the most
+/// likely class, and its probability. A head runs only on the encoder that it was learned on.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The encoder's bundle
+    bundle: PathBuf,
+    /// The head
+    head: PathBuf,
+    /// The texts: lines, CSV, TSV, JSONL or Parquet; `-` is standard input [default: -]
+    input: Option<PathBuf>,
+    /// The file to write [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Format of the output [default: by the file's ending, else csv]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    output_format: Option<OutputFormat>,
+    /// Write the probability of every class
+    #[arg(long)]
+    proba: bool,
+    /// What is done with texts that are too long for the encoder
+    #[arg(long, value_enum, value_name = "cut|error", default_value_t)]
+    truncate: Truncate,
+    #[command(flatten)]
+    texts: InputArgs,
+    #[command(flatten)]
+    encoder: EncoderArgs,
+}
+
+/// How predictions are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum OutputFormat {
+    /// Comma-separated values with a header
+    Csv,
+    /// One JSON object a line
+    Jsonl,
+}
+
+impl OutputFormat {
+    fn of(path: Option<&Path>) -> Result<Self> {
+        let Some(path) = path else { return Ok(Self::Csv) };
+        let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+        match ending.as_deref() {
+            Some("csv") => Ok(Self::Csv),
+            Some("jsonl" | "ndjson") => Ok(Self::Jsonl),
+            _ => Err(Failure::usage(format!(
+                "the format to write {} in is not known from its name; add --output-format csv or \
+                 --output-format jsonl",
+                path.display()
+            ))),
+        }
+    }
+}
+
+pub(crate) fn run(args: Args) -> Result {
+    let format = match args.output_format {
+        Some(format) => format,
+        None => OutputFormat::of(args.output.as_deref())?,
+    };
+    let interrupt = Interrupt::listen();
+    let mut rows = args.texts.open(args.input.as_deref(), None)?;
+    let mut sink = match &args.output {
+        Some(path) => Sink::File(NewFile::create(path)?),
+        None => Sink::Stdout(output::buffered()),
+    };
+    let classifier = Classifier::open(&args.bundle, &args.head, &args.encoder, args.truncate)?;
+    let (encoder, head) = (&classifier.encoder, &classifier.file.head);
+    let writer = Writer { format, proba: args.proba, classes: head.classes() };
+    // Predictions on the terminal and a bar would disturb each other.
+    let quiet = args.output.is_none();
+    let mut progress = Progress::start_unless(quiet, "Predicting", Unit::Bytes, rows.len_hint());
+    sink.write(&writer.header())?;
+    let mut cut = 0;
+    loop {
+        interrupt.check(INTERRUPTED)?;
+        let chunk = interrupt.at_once(sink.ending(), || texts::next_chunk(&mut rows))?;
+        if chunk.is_empty() {
+            break;
+        }
+        let embeddings = texts::embed(encoder, &chunk, &classifier.options)?;
+        cut += embeddings.texts_cut();
+        let proba = head.predict_proba(embeddings.vectors())?;
+        sink.write(&writer.lines(&chunk, &proba)?)?;
+        progress.set(rows.position());
+    }
+    drop(progress);
+    texts::note_cut(encoder, cut);
+    sink.finish()
+}
+
+/// Where predictions go.
+enum Sink {
+    File(NewFile),
+    Stdout(std::io::BufWriter<std::io::StdoutLock<'static>>),
+}
+
+impl Sink {
+    fn write(&mut self, bytes: &[u8]) -> Result {
+        match self {
+            Self::File(file) => file.write_all(bytes).map_err(|error| file.failed(&error)),
+            Self::Stdout(out) => out
+                .write_all(bytes)
+                .and_then(|()| out.flush())
+                .map_err(|error| Failure::stdout(&error)),
+        }
+    }
+
+    /// What a signal does while the next texts are awaited.
+    fn ending(&self) -> Ending {
+        let remove = match self {
+            Self::File(file) => Some(file.temporary()),
+            Self::Stdout(_) => None,
+        };
+        Ending { message: INTERRUPTED.into(), remove }
+    }
+
+    fn finish(self) -> Result {
+        match self {
+            Self::File(file) => file.finish(),
+            Self::Stdout(_) => Ok(()),
+        }
+    }
+}
+
+/// Turns probabilities into lines.
+struct Writer<'a> {
+    format: OutputFormat,
+    proba: bool,
+    classes: &'a Classes,
+}
+
+impl Writer<'_> {
+    fn header(&self) -> Vec<u8> {
+        if self.format == OutputFormat::Jsonl {
+            return Vec::new();
+        }
+        let mut fields: Vec<String> = ["row", "label", "probability"].map(String::from).to_vec();
+        if self.proba {
+            fields.extend(self.classes.names().iter().map(|name| format!("p:{name}")));
+        }
+        csv::line(&fields)
+    }
+
+    fn lines(&self, rows: &[Row], proba: &Array2<f64>) -> Result<Vec<u8>> {
+        let mut out = Vec::new();
+        for (row, proba) in rows.iter().zip(proba.outer_iter()) {
+            let best = argmax(proba);
+            let (label, probability) = (self.classes.name(best), proba[best]);
+            match self.format {
+                OutputFormat::Csv => {
+                    let mut fields =
+                        vec![row.number.to_string(), label.to_owned(), shown(probability)];
+                    if self.proba {
+                        fields.extend(proba.iter().map(|&p| shown(p)));
+                    }
+                    out.extend(csv::line(&fields));
+                }
+                OutputFormat::Jsonl => {
+                    let mut line =
+                        json!({"row": row.number, "label": label, "probability": probability});
+                    if self.proba {
+                        let pairs = self.classes.names().iter().zip(proba);
+                        let all: Map<String, Value> =
+                            pairs.map(|(name, &p)| (name.clone(), json!(p))).collect();
+                        line["probabilities"] = Value::Object(all);
+                    }
+                    out.extend(line.to_string().into_bytes());
+                    out.push(b'\n');
+                }
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// Six decimals: far beyond what a probability learned from examples is worth.
+fn shown(probability: f64) -> String {
+    format!("{probability:.6}")
+}
+
+/// The first of the largest values.
+fn argmax(values: ArrayView1<'_, f64>) -> usize {
+    values
+        .iter()
+        .enumerate()
+        .fold((0, f64::NEG_INFINITY), |best, (i, &v)| if v > best.1 { (i, v) } else { best })
+        .0
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn lines_hold_row_label_and_probability() {
+        let classes = Classes::new(vec!["a,b".into(), "c".into()]).unwrap();
+        let rows = [Row { number: 7, text: "x".into(), label: None }];
+        let proba = array![[0.75, 0.25]];
+        let lines = |format, proba_wanted| {
+            let writer = Writer { format, proba: proba_wanted, classes: &classes };
+            let mut bytes = writer.header();
+            bytes.extend(writer.lines(&rows, &proba).unwrap());
+            String::from_utf8(bytes).unwrap()
+        };
+        assert_eq!(lines(OutputFormat::Csv, false), "row,label,probability\n7,\"a,b\",0.750000\n");
+        assert_eq!(
+            lines(OutputFormat::Csv, true),
+            "row,label,probability,\"p:a,b\",p:c\n7,\"a,b\",0.750000,0.750000,0.250000\n"
+        );
+        let object: Value = serde_json::from_str(&lines(OutputFormat::Jsonl, true)).unwrap();
+        assert_eq!(
+            object,
+            json!({"row": 7, "label": "a,b", "probability": 0.75,
+                   "probabilities": {"a,b": 0.75, "c": 0.25}})
+        );
+    }
+
+    #[test]
+    fn the_format_follows_the_name() {
+        assert_eq!(OutputFormat::of(None).unwrap(), OutputFormat::Csv);
+        assert_eq!(OutputFormat::of(Some(Path::new("x.JSONL"))).unwrap(), OutputFormat::Jsonl);
+        assert!(OutputFormat::of(Some(Path::new("x.parquet"))).is_err());
+    }
+}

@@ -1,0 +1,9 @@
+//! The program from the outside: real files, real processes, real signals. The encoder is a
+//! tiny one with random weights, imported by the program itself.
+
+mod bundles;
+mod embed;
+mod heads;
+mod interrupts;
+mod support;
+mod surroundings;

@@ -1,0 +1,149 @@
+//! Adding operators and values to a graph: scopes, unique names, and the nodes
+//! that operators are made of.
+
+use onnx_protobuf::AttributeProto;
+
+use super::{
+    CONTRIB_DOMAIN, Dim, Graph, Node, NodeExtra, OPSET, OPSET_CONTRIB, TensorType, Value, ValueInfo,
+};
+use crate::error::{Error, Result};
+
+impl Graph {
+    /// Runs `build` within a scope: names of what it adds begin with the scope's.
+    ///
+    /// # Errors
+    /// Those of `build`.
+    pub fn in_scope<T>(
+        &mut self,
+        scope: &str,
+        build: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        self.scope.push(scope.into());
+        let result = build(self);
+        self.scope.pop();
+        result
+    }
+
+    /// A dimension whose size only the running graph knows.
+    pub(crate) fn fresh_dim(&mut self, hint: &str) -> Dim {
+        self.symbols += 1;
+        Dim::symbol(&format!("{hint}_{}", self.symbols))
+    }
+
+    /// Adds an operator whose output types are known, and returns its outputs.
+    pub(crate) fn push_node(
+        &mut self,
+        operator: &str,
+        domain: &str,
+        inputs: &[Option<Value>],
+        attributes: Vec<AttributeProto>,
+        outputs: Vec<TensorType>,
+    ) -> Vec<Value> {
+        if domain == CONTRIB_DOMAIN {
+            self.opsets.entry(domain.into()).or_insert(OPSET_CONTRIB);
+        } else if domain.is_empty() && !self.opsets.contains_key("ai.onnx") {
+            self.opsets.entry(domain.into()).or_insert(OPSET);
+        }
+        let name = self.unique(&self.scoped(operator));
+        let several = outputs.len() > 1;
+        let outputs: Vec<Value> = outputs
+            .into_iter()
+            .enumerate()
+            .map(|(i, kind)| {
+                let value = if several { format!("{name}.{i}") } else { format!("{name}.out") };
+                let value = self.unique(&value);
+                self.push_value(value, Some(kind))
+            })
+            .collect();
+        let mut inputs = inputs.to_vec();
+        while inputs.last().is_some_and(Option::is_none) {
+            inputs.pop();
+        }
+        self.nodes.push(Node {
+            name,
+            operator: operator.into(),
+            domain: domain.into(),
+            inputs,
+            outputs: outputs.iter().copied().map(Some).collect(),
+            attributes,
+            extra: NodeExtra::default(),
+        });
+        outputs
+    }
+
+    /// Adds an operator of the ONNX specification with one output.
+    pub(crate) fn push(
+        &mut self,
+        operator: &str,
+        inputs: &[Value],
+        attributes: Vec<AttributeProto>,
+        output: TensorType,
+    ) -> Result<Value> {
+        let inputs: Vec<_> = inputs.iter().copied().map(Some).collect();
+        self.push_optional(operator, "", &inputs, attributes, output)
+    }
+
+    /// Adds an operator with one output and inputs that may be left out.
+    pub(crate) fn push_optional(
+        &mut self,
+        operator: &str,
+        domain: &str,
+        inputs: &[Option<Value>],
+        attributes: Vec<AttributeProto>,
+        output: TensorType,
+    ) -> Result<Value> {
+        let outputs = self.push_node(operator, domain, inputs, attributes, vec![output]);
+        outputs.first().copied().ok_or_else(|| self.error(operator, "has no output".into()))
+    }
+
+    /// The error of an operator that does not take its inputs.
+    pub(crate) fn error(&self, operator: &str, reason: String) -> Error {
+        Error::Operator {
+            operator: operator.into(),
+            scope: format!("/{}", self.scope.join("/")),
+            reason,
+        }
+    }
+
+    pub(super) fn scoped(&self, name: &str) -> String {
+        let mut path = String::new();
+        for scope in &self.scope {
+            path.push('/');
+            path.push_str(scope);
+        }
+        path.push('/');
+        path.push_str(name);
+        path
+    }
+
+    pub(super) fn unique(&mut self, name: &str) -> String {
+        let Some(&count) = self.names.get(name) else {
+            self.names.insert(name.into(), 1);
+            return name.into();
+        };
+        let mut count = count.max(1);
+        loop {
+            let candidate = format!("{name}_{count}");
+            count += 1;
+            if !self.names.contains_key(&candidate) {
+                self.names.insert(candidate.clone(), 0);
+                self.names.insert(name.into(), count);
+                return candidate;
+            }
+        }
+    }
+
+    pub(super) fn named_value(&mut self, name: &str, kind: Option<TensorType>) -> Result<Value> {
+        if self.names.contains_key(name) {
+            return Err(self.error("Value", format!("the name `{name}` is taken")));
+        }
+        self.names.insert(name.into(), 0);
+        Ok(self.push_value(name.into(), kind))
+    }
+
+    pub(super) fn push_value(&mut self, name: String, kind: Option<TensorType>) -> Value {
+        let value = Value(u32::try_from(self.values.len()).unwrap_or(u32::MAX));
+        self.values.push(ValueInfo { name, kind });
+        value
+    }
+}
