@@ -77,7 +77,7 @@ fn relative_bias(
     max_tokens: usize,
 ) -> Result<Value> {
     let far = max_tokens as i64 - 1;
-    let rows = (-far..=far).map(|distance| bucket(distance)).collect();
+    let rows = (-far..=far).map(bucket).collect();
     g.in_scope("relative_positions", |g| {
         let table =
             g.initializer("bias_by_distance", by_bucket.select_rows(rows)?.into_tensor())?;
