@@ -238,6 +238,56 @@ fn unknown_architectures_are_refused_with_those_that_are_known() {
     says(&folder.refusal(), &["`model_type`", "missing", "mpnet"]);
 }
 
+/// The padding's id is 1 where the configuration does not say, also in the check.
+#[test]
+fn positions_that_the_padding_leaves_none_of_are_refused() {
+    let folder = Folder::of("roberta");
+    folder.set("pad_token_id", Json::Null);
+    folder.set("max_position_embeddings", json!(1));
+    says(&folder.refusal(), &["`pad_token_id`", "no position"]);
+}
+
+/// A published model of two encoders, as those of questions and answers are.
+#[test]
+fn several_encoders_in_a_checkpoint_are_refused() {
+    let folder = Folder::of("bert");
+    folder.change(|tensors| {
+        *tensors = std::mem::take(tensors)
+            .into_iter()
+            .flat_map(|(name, tensor)| {
+                let named = |side| (format!("{side}.bert.{name}"), tensor.clone());
+                [named("question"), named("answer")]
+            })
+            .collect();
+    });
+    let error = folder.refusal();
+    assert!(matches!(error, Error::Tensor { .. }));
+    says(&error, &[SINGLE_FILE, "`question.bert`", "`answer.bert`"]);
+}
+
+/// One encoder under a prefix that is not known is found.
+#[test]
+fn any_prefix_is_found() {
+    let folder = Folder::of("bert");
+    folder.change(|tensors| {
+        *tensors = std::mem::take(tensors)
+            .into_iter()
+            .map(|(name, tensor)| (format!("towers.text.{name}"), tensor))
+            .collect();
+    });
+    assert_eq!(folder.build().unwrap().width, 32);
+}
+
+#[test]
+fn an_index_of_unlikely_size_is_refused() {
+    let folder = Folder::of("bert_sharded");
+    let file = std::fs::File::create(folder.path().join(INDEX_FILE)).unwrap();
+    file.set_len(100_000_001).unwrap();
+    let error = folder.refusal();
+    assert!(matches!(error, Error::Checkpoint { .. }));
+    says(&error, &[INDEX_FILE, "longer"]);
+}
+
 #[test]
 fn keys_that_cannot_be_used_are_named() {
     for (name, key, value, wanted) in [
@@ -256,11 +306,15 @@ fn keys_that_cannot_be_used_are_named() {
         ("roberta", "pad_token_id", json!(39), "max_position_embeddings"),
         ("roberta", "pad_token_id", json!(-1), "-1"),
         ("distilbert", "n_heads", json!(64), "does not divide"),
-        ("mpnet", "relative_attention_num_buckets", json!(30), "multiple of 4"),
+        ("mpnet", "relative_attention_num_buckets", json!(30), "only 32"),
+        ("mpnet", "pad_token_id", json!(0), "only 1"),
         ("modernbert", "layer_types", json!(["full_attention"]), "num_hidden_layers"),
         ("modernbert", "layer_types", json!("full_attention"), "list"),
         ("modernbert", "layer_types", json!([1, 2, 3, 4]), "sliding_attention"),
         ("modernbert", "num_attention_heads", json!(32), "even"),
+        ("modernbert", "num_hidden_layers", json!(2_000_000_000), "at most"),
+        ("modernbert", "rope_parameters", json!(3), "object"),
+        ("modernbert", "rope_scaling", json!({"type": "yarn"}), "yarn"),
         ("modernbert", "norm_bias", json!("no"), "true or false"),
     ] {
         let folder = Folder::of(name);
@@ -272,4 +326,8 @@ fn keys_that_cannot_be_used_are_named() {
         );
         says(&error, &["config.json", wanted]);
     }
+
+    let folder = Folder::of("modernbert");
+    folder.set("rope_parameters", json!({ "full_attention": [] }));
+    says(&folder.refusal(), &["config.json", "`full_attention`", "object"]);
 }

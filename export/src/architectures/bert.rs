@@ -50,7 +50,7 @@ pub(super) fn build(
         width,
         inner: config.size("intermediate_size")?,
         heads: config.heads("num_attention_heads", width)?,
-        layers: config.size("num_hidden_layers")?,
+        layers: config.layers("num_hidden_layers")?,
         activation: config.activation("hidden_act", Activation::Gelu)?,
         epsilon: config.positive_or("layer_norm_eps", 1e-12)?,
     };

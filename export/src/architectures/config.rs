@@ -50,7 +50,8 @@ impl<'a> Config<'a> {
     /// it, so it must leave some of the table's rows.
     pub(super) fn padding_before(&self, positions: usize) -> Result<usize> {
         const KEY: &str = "pad_token_id";
-        let Some(value) = self.get(KEY) else { return Ok(1) };
+        let default = Json::from(1);
+        let value = self.get(KEY).unwrap_or(&default);
         let padding = value.as_u64().and_then(|id| usize::try_from(id).ok());
         padding.filter(|id| id.checked_add(1).is_some_and(|next| next < positions)).ok_or_else(
             || {
@@ -73,6 +74,17 @@ impl<'a> Config<'a> {
                 .filter(|number| *number as f32 > 0.0 && (*number as f32).is_finite())
                 .ok_or_else(|| self.error(key, format!("is {value}, not a positive 32-bit float")))
         })
+    }
+
+    /// A number of layers. Far more than any encoder has are refused before they are
+    /// counted one by one.
+    pub(super) fn layers(&self, key: &str) -> Result<usize> {
+        const MOST: usize = 4096;
+        let layers = self.size(key)?;
+        if layers > MOST {
+            return Err(self.error(key, format!("is {layers}; at most {MOST} are read")));
+        }
+        Ok(layers)
     }
 
     /// A truth value, `default` where the key is missing.
@@ -101,10 +113,17 @@ impl<'a> Config<'a> {
             .transpose()
     }
 
-    /// The object under `key`, whose keys are named `key.…` in messages only by
-    /// themselves.
-    pub(super) fn object(&self, key: &str) -> Option<Self> {
-        self.get(key).filter(|value| value.is_object()).map(|json| Self { json, ..*self })
+    /// The object under `key`. Messages name its keys by themselves.
+    pub(super) fn object(&self, key: &str) -> Result<Option<Self>> {
+        self.get(key)
+            .map(|json| {
+                if json.is_object() {
+                    Ok(Self { json, ..*self })
+                } else {
+                    Err(self.error(key, format!("is {json}, not an object")))
+                }
+            })
+            .transpose()
     }
 
     /// The activation function under `key`, `default` where the key is missing.

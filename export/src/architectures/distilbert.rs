@@ -29,7 +29,7 @@ pub(super) fn build(
         width,
         inner: config.size("hidden_dim")?,
         heads: config.heads("n_heads", width)?,
-        layers: config.size("n_layers")?,
+        layers: config.layers("n_layers")?,
         activation: config.activation("activation", Activation::Gelu)?,
         epsilon: 1e-12,
     };

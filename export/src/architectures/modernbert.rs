@@ -2,7 +2,7 @@
 //! sub-layer, rotary positions, gated feed-forward layers, and attention that is
 //! local in most layers.
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::TokenEncoder;
 use super::config::Config;
@@ -33,14 +33,14 @@ pub(super) fn build(
     checkpoint: &Checkpoint,
     lowering: Lowering,
 ) -> Result<TokenEncoder> {
-    config.only("position_embedding_type", &json!("absolute"))?;
+    config.only("rope_scaling", &Json::Null)?;
     let width = config.size("hidden_size")?;
     let sizes = Sizes {
         vocabulary: config.size("vocab_size")?,
         width,
         inner: config.size("intermediate_size")?,
         heads: config.heads("num_attention_heads", width)?,
-        layers: config.size("num_hidden_layers")?,
+        layers: config.layers("num_hidden_layers")?,
         activation: config.activation("hidden_activation", Activation::Gelu)?,
         epsilon: config.positive_or("norm_eps", 1e-5)?,
     };
@@ -146,7 +146,11 @@ fn rotary(
     sizes: &Sizes,
     positions: Value,
 ) -> Result<Rotary> {
-    let theta = match config.object("rope_parameters").and_then(|all| all.object(kind)) {
+    let parameters = match config.object("rope_parameters")? {
+        Some(all) => all.object(kind)?,
+        None => None,
+    };
+    let theta = match parameters {
         Some(parameters) => {
             parameters.only("rope_type", &json!("default"))?;
             parameters.positive_or("rope_theta", default)?
@@ -160,9 +164,21 @@ fn rotary(
             format!("gives heads of {size} dimensions; rotary positions need an even number"),
         ));
     }
-    let frequencies: Vec<f32> =
-        (0..size / 2).map(|i| (1.0 / theta.powf(2.0 * i as f64 / size as f64)) as f32).collect();
-    g.rotary(positions, &frequencies)
+    g.rotary(positions, &frequencies(theta, size))
+}
+
+/// Radians a position for each pair of a head's `size` dimensions:
+/// `theta^(-2i / size)`.
+///
+/// Each step is rounded to 32 bits, as in the reference. Positions multiply an error
+/// of the last bit to 5e-4 radians at the 8,192nd.
+fn frequencies(theta: f64, size: usize) -> Vec<f32> {
+    (0..size / 2)
+        .map(|i| {
+            let exponent = (2 * i) as f32 / size as f32;
+            1.0 / theta.powf(f64::from(exponent)) as f32
+        })
+        .collect()
 }
 
 /// 0 where key and query are at most `window` apart, the lowest number elsewhere:
@@ -215,4 +231,24 @@ fn one_layer(
     let (weight, bias) = source.linear(g, "mlp.Wo", [inner, width], biases.feed_forward)?;
     let out = g.linear(gated, weight, bias)?;
     g.add(x, out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frequencies_are_those_of_the_published_model_to_the_last_bit() {
+        // ModernBertRotaryEmbedding.compute_default_rope_parameters of transformers, heads
+        // of 64; all but the first two differ when only the result is rounded to 32 bits.
+        let local = [(0, 0x3f80_0000), (1, 0x3f3f_f911), (5, 0x3e72_d423), (9, 0x3d99_940d)];
+        let global = [(0, 0x3f80_0000), (1, 0x3f30_0a3a), (6, 0x3dd8_8cb4), (31, 0x3718_7c4d)];
+        for (theta, expected) in [(10_000.0, local), (160_000.0, global)] {
+            let found = frequencies(theta, 64);
+            assert_eq!(found.len(), 32);
+            for (i, bits) in expected {
+                assert_eq!(found[i].to_bits(), bits, "{theta}, {i}");
+            }
+        }
+    }
 }

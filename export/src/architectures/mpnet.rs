@@ -2,6 +2,8 @@
 //! bias of the attention scores by relative position (Raffel et al., 2019,
 //! arXiv:1910.10683) that all layers share.
 
+use serde_json::json;
+
 use super::TokenEncoder;
 use super::config::Config;
 use super::post_norm::{Names, Positions, Sizes, Start, embed, layers};
@@ -20,6 +22,9 @@ const NAMES: Names = Names {
     output_norm: "output.LayerNorm",
 };
 
+/// Buckets of relative positions, of both directions.
+const BUCKETS: usize = 32;
+
 /// Distance from which all positions share the last bucket.
 const MAX_DISTANCE: usize = 128;
 
@@ -34,17 +39,13 @@ pub(super) fn build(
         width,
         inner: config.size("intermediate_size")?,
         heads: config.heads("num_attention_heads", width)?,
-        layers: config.size("num_hidden_layers")?,
+        layers: config.layers("num_hidden_layers")?,
         activation: config.activation("hidden_act", Activation::Gelu)?,
         epsilon: config.positive_or("layer_norm_eps", 1e-12)?,
     };
-    let buckets = config.size_or("relative_attention_num_buckets", 32)?;
-    if buckets < 4 || !buckets.is_multiple_of(4) {
-        return Err(config.error(
-            "relative_attention_num_buckets",
-            format!("is {buckets}, not a multiple of 4"),
-        ));
-    }
+    // The published code holds to these two, whatever the configuration says.
+    config.only("relative_attention_num_buckets", &json!(BUCKETS))?;
+    config.only("pad_token_id", &json!(1))?;
     let positions = config.size("max_position_embeddings")?;
     let padding = config.padding_before(positions)?;
     let max_tokens = positions - padding - 1;
@@ -60,8 +61,8 @@ pub(super) fn build(
     let x = embed(&mut start, &embeddings, table, width, sizes.vocabulary, sizes.epsilon)?;
     let g = &mut start.graph;
     let encoder = source.below("encoder");
-    let by_bucket = encoder.tensor("relative_attention_bias.weight", &[buckets, sizes.heads])?;
-    let bias = relative_bias(g, start.ids, by_bucket, buckets, max_tokens)?;
+    let by_bucket = encoder.tensor("relative_attention_bias.weight", &[BUCKETS, sizes.heads])?;
+    let bias = relative_bias(g, start.ids, by_bucket, max_tokens)?;
     let mask = g.attention_mask(start.mask, Some(bias))?;
     let x = layers(g, &encoder.below("layer"), NAMES, &sizes, mask, x)?;
     Ok(start.finish(x, &sizes, max_tokens, "mpnet"))
@@ -73,11 +74,10 @@ fn relative_bias(
     g: &mut Graph,
     ids: Value,
     by_bucket: Weights,
-    buckets: usize,
     max_tokens: usize,
 ) -> Result<Value> {
     let far = max_tokens as i64 - 1;
-    let rows = (-far..=far).map(|distance| bucket(distance, buckets)).collect();
+    let rows = (-far..=far).map(bucket).collect();
     g.in_scope("relative_positions", |g| {
         let table =
             g.initializer("bias_by_distance", by_bucket.select_rows(rows)?.into_tensor())?;
@@ -97,8 +97,8 @@ fn relative_bias(
 /// The bucket of a key that stands `distance` behind its query: half of the
 /// buckets for each direction, the first half of these exact, the others growing
 /// with the logarithm of the distance.
-fn bucket(distance: i64, buckets: usize) -> usize {
-    let half = buckets / 2;
+fn bucket(distance: i64) -> usize {
+    let half = BUCKETS / 2;
     let direction = if distance > 0 { half } else { 0 };
     let steps = usize::try_from(distance.unsigned_abs()).unwrap_or(usize::MAX);
     let exact = half / 2;
@@ -121,7 +121,7 @@ mod tests {
         // MPNetEncoder.relative_position_bucket of transformers, 32 buckets.
         let distances = [-600, -128, -127, -64, -16, -9, -8, -7, -1, 0, 1, 7, 8, 16, 64, 127, 600];
         let expected = [15, 15, 15, 14, 10, 8, 8, 7, 1, 0, 17, 23, 24, 26, 30, 31, 31];
-        let found: Vec<usize> = distances.iter().map(|&d| bucket(d, 32)).collect();
+        let found: Vec<usize> = distances.iter().map(|&d| bucket(d)).collect();
         assert_eq!(found, expected);
     }
 }

@@ -8,11 +8,13 @@ mod shard;
 mod weights;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
-use shard::Shard;
+use shard::{MAX_HEADER, Shard};
 pub use weights::Weights;
 
 use crate::error::{Error, Result};
@@ -73,7 +75,7 @@ impl Checkpoint {
         struct Index {
             weight_map: BTreeMap<String, String>,
         }
-        let bytes = std::fs::read(index).map_err(Error::io("read", index))?;
+        let bytes = read_index(index)?;
         let parsed: Index = serde_json::from_slice(&bytes)
             .map_err(|e| Error::Json { path: index.into(), reason: e.to_string() })?;
         let mut files: Vec<&String> = parsed.weight_map.values().collect();
@@ -154,16 +156,26 @@ impl Checkpoint {
     /// `prefixes` under which `name` is found, or else whatever stands before it.
     ///
     /// # Errors
-    /// [`Error::Tensor`] when no tensor ends in `name`.
+    /// [`Error::Tensor`] when no tensor ends in `name`, or several do and none of them
+    /// begins with one of `prefixes`: such a checkpoint holds several encoders.
     pub fn prefix(&self, prefixes: &[&str], name: &str) -> Result<String> {
         if let Some(prefix) = prefixes.iter().find(|p| self.contains(&format!("{p}{name}"))) {
             return Ok((*prefix).to_owned());
         }
         let suffix = format!(".{name}");
-        self.names()
-            .find_map(|found| found.strip_suffix(&suffix))
-            .map(|prefix| format!("{prefix}."))
-            .ok_or_else(|| Error::tensor(&self.path, name, "is missing"))
+        let found: Vec<&str> = self.names().filter_map(|n| n.strip_suffix(&suffix)).collect();
+        match found[..] {
+            [prefix] => Ok(format!("{prefix}.")),
+            [] => Err(Error::tensor(&self.path, name, "is missing")),
+            [first, second, ..] => Err(Error::tensor(
+                &self.path,
+                name,
+                format!(
+                    "is there several times, as below `{first}` and `{second}`; save the encoder \
+                     that is meant by itself"
+                ),
+            )),
+        }
     }
 
     /// SHA-256 of the weights where they are one file, as 64 hexadecimal digits.
@@ -176,4 +188,18 @@ impl Checkpoint {
             _ => Ok(None),
         }
     }
+}
+
+/// The bytes of an index, which is bounded as a shard's header is.
+fn read_index(index: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = File::open(index).map_err(Error::io("open", index))?;
+    file.take(MAX_HEADER + 1).read_to_end(&mut bytes).map_err(Error::io("read", index))?;
+    if bytes.len() as u64 > MAX_HEADER {
+        return Err(Error::Checkpoint {
+            path: index.to_owned(),
+            reason: format!("it is longer than {MAX_HEADER} bytes and no index of shards"),
+        });
+    }
+    Ok(bytes)
 }
