@@ -102,7 +102,7 @@ fn table() {
                 .status();
             assert!(status.expect("run offshoot").success());
         };
-        let text = ["--text-arg", "a text to embed"];
+        let text = ["--one", "a text to embed"];
         once(&text);
         let all = median(seconds(30, || once(&text)));
         println!("| `offshoot embed` of one text, start to exit | {:.1} ms |", all * 1e3);

@@ -13,7 +13,8 @@ fn main() {
         let bundle = offshoot_benches::minilm(lowering);
         let unpacked = bundle.with_extension("");
         if !unpacked.exists() {
-            offshoot_export::archive::unpack(&bundle, &unpacked, None, &mut |_| {}).expect("unpack");
+            offshoot_export::archive::unpack(&bundle, &unpacked, None, &mut |_| {})
+                .expect("unpack");
         }
         println!("{}", bundle.display());
     }
