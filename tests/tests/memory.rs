@@ -47,12 +47,13 @@ fn memory_does_not_ratchet() {
         let before = own().anonymous;
         encoder.embed(&[long.as_str(); 48]).unwrap();
         encoder.embed(&["short"]).unwrap();
-        let after = own().anonymous;
+        let after = own();
         encoder.unload();
         assert!(!encoder.is_loaded());
-        let unloaded = own().anonymous;
+        let unloaded = own();
         encoder.embed(&["short"]).unwrap();
-        say(&format!("{before} {after} {unloaded}"));
+        let pages = after.proportional.saturating_sub(unloaded.proportional);
+        say(&format!("{before} {} {} {pages}", after.anonymous, unloaded.anonymous));
         return;
     }
     let bundle = offshoot_tests::minilm();
@@ -61,9 +62,11 @@ fn memory_does_not_ratchet() {
         Part::start("memory_does_not_ratchet", "one", &[("BUNDLE", bundle.to_str().unwrap())]);
     let figures: Vec<u64> = part.hear().split(' ').map(|n| n.parse().unwrap()).collect();
     part.finish();
-    let [before, after, unloaded] = figures[..] else { panic!("{figures:?}") };
+    let [before, after, unloaded, pages] = figures[..] else { panic!("{figures:?}") };
     assert!(after <= before + 10 * MB, "{before} bytes before, {after} after");
-    assert!(unloaded + 5 * MB <= after, "{after} bytes before unloading, {unloaded} after");
+    assert!(unloaded < after, "{after} bytes of its own before unloading, {unloaded} after");
+    // The mapped weights that were in use, 40 MB of layers and more.
+    assert!(pages >= 40 * MB, "unloading gave back {pages} bytes");
 }
 
 #[test]
