@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo build --release -p offshoot-benches -p offshoot-cli
+//! target/release/prepare
 //! target/release/footprint
 //! ```
 
@@ -40,11 +41,9 @@ fn hold(role: &str, path: &Path) {
         }
         _ => {
             let engine = Engine::load().expect("ONNX Runtime");
-            let bytes = std::fs::read(path).expect("read the model");
             let session = Session::builder(engine.environment())
-                .and_then(|mut b| b.commit_from_memory(&bytes))
+                .and_then(|mut b| b.commit_from_file(path))
                 .expect("open the graph");
-            drop(bytes);
             Box::new(session)
         }
     };
@@ -122,34 +121,14 @@ fn table() {
         "| {PROCESSES} processes, mapped: private each, proportional in all | {each:.1} MB, \
          {total:.0} MB |"
     );
-    let plain = whole_model();
+    // What `prepare` unpacked: the same weights, ONNX Runtime's default options.
+    let plain = minilm(Lowering::Standard).with_extension("").join("model.onnx");
     let (each, total) = together("plain", &plain, PROCESSES);
     println!(
-        "| {PROCESSES} processes, one ordinary .onnx each: private each, proportional in all | \
+        "| {PROCESSES} processes, a session with default options each: private each, proportional in all | \
          {each:.1} MB, {total:.0} MB |"
     );
     ratchet(&bundle);
-}
-
-/// The graph with its weights inside, as most programs load it.
-fn whole_model() -> std::path::PathBuf {
-    let standard = minilm(Lowering::Standard);
-    let whole = standard.with_extension("onnx");
-    if !whole.exists() {
-        let folder = standard.with_extension("");
-        let engine = Engine::load().expect("ONNX Runtime");
-        // Level 0 with an output path writes the graph as it is, weights inside.
-        Session::builder(engine.environment())
-            .and_then(|b| {
-                Ok(b.with_optimization_level(
-                    ort::session::builder::GraphOptimizationLevel::Disable,
-                )?)
-            })
-            .and_then(|b| Ok(b.with_optimized_model_path(&whole)?))
-            .and_then(|mut b| b.commit_from_file(folder.join("model.onnx")))
-            .expect("write the whole model");
-    }
-    whole
 }
 
 /// Memory before and after the largest call that a user makes.
