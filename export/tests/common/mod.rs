@@ -13,6 +13,9 @@ use ort::value::TensorRef;
 
 /// ONNX Runtime, from wherever the runtime finds it.
 pub(crate) fn engine() -> Engine {
+    if std::env::var_os(offshoot::library::LIBRARY_VARIABLE).is_none() {
+        offshoot_models::packages::onnx_runtime(&mut |_| {}).expect("ONNX Runtime's package");
+    }
     Engine::load().expect("ONNX Runtime")
 }
 
