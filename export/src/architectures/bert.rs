@@ -11,7 +11,6 @@ use super::source::Source;
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
 use crate::graph::Lowering;
-use crate::graph::blocks::Activation;
 
 /// How the embeddings differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,16 +43,8 @@ pub(super) fn build(
     config.only("position_embedding_type", &json!("absolute"))?;
     config.only("is_decoder", &json!(false))?;
     config.only("add_cross_attention", &json!(false))?;
-    let width = config.size("hidden_size")?;
-    let sizes = Sizes {
-        vocabulary: config.size("vocab_size")?,
-        width,
-        inner: config.size("intermediate_size")?,
-        heads: config.heads("num_attention_heads", width)?,
-        layers: config.layers("num_hidden_layers")?,
-        activation: config.activation("hidden_act", Activation::Gelu)?,
-        epsilon: config.positive_or("layer_norm_eps", 1e-12)?,
-    };
+    let sizes = Sizes::read(config, "hidden_act", ("layer_norm_eps", 1e-12))?;
+    let width = sizes.width;
     let positions = config.size("max_position_embeddings")?;
     let segments = config.size_or("type_vocab_size", 2)?;
     let embedded = match variant {

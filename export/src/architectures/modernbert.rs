@@ -10,7 +10,7 @@ use super::post_norm::{Sizes, Start};
 use super::source::Source;
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
-use crate::graph::blocks::{Activation, AttentionMask, QueryKeyValue, Rotary};
+use crate::graph::blocks::{AttentionMask, QueryKeyValue, Rotary};
 use crate::graph::{Dim, Graph, Lowering, Tensor, Value};
 
 /// Which biases and norms a model has.
@@ -34,16 +34,8 @@ pub(super) fn build(
     lowering: Lowering,
 ) -> Result<TokenEncoder> {
     config.only("rope_scaling", &Json::Null)?;
-    let width = config.size("hidden_size")?;
-    let sizes = Sizes {
-        vocabulary: config.size("vocab_size")?,
-        width,
-        inner: config.size("intermediate_size")?,
-        heads: config.heads("num_attention_heads", width)?,
-        layers: config.layers("num_hidden_layers")?,
-        activation: config.activation("hidden_activation", Activation::Gelu)?,
-        epsilon: config.positive_or("norm_eps", 1e-5)?,
-    };
+    let sizes = Sizes::read(config, "hidden_activation", ("norm_eps", 1e-5))?;
+    let width = sizes.width;
     let biases = Biases {
         attention: config.flag_or("attention_bias", false)?,
         feed_forward: config.flag_or("mlp_bias", false)?,

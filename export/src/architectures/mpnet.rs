@@ -10,7 +10,6 @@ use super::post_norm::{Names, Positions, Sizes, Start, embed, layers};
 use super::source::Source;
 use crate::checkpoint::{Checkpoint, Weights};
 use crate::error::Result;
-use crate::graph::blocks::Activation;
 use crate::graph::{Dim, Graph, Lowering, Tensor, Value};
 
 const NAMES: Names = Names {
@@ -33,16 +32,8 @@ pub(super) fn build(
     checkpoint: &Checkpoint,
     lowering: Lowering,
 ) -> Result<TokenEncoder> {
-    let width = config.size("hidden_size")?;
-    let sizes = Sizes {
-        vocabulary: config.size("vocab_size")?,
-        width,
-        inner: config.size("intermediate_size")?,
-        heads: config.heads("num_attention_heads", width)?,
-        layers: config.layers("num_hidden_layers")?,
-        activation: config.activation("hidden_act", Activation::Gelu)?,
-        epsilon: config.positive_or("layer_norm_eps", 1e-12)?,
-    };
+    let sizes = Sizes::read(config, "hidden_act", ("layer_norm_eps", 1e-12))?;
+    let width = sizes.width;
     // The published code holds to these two, whatever the configuration says.
     config.only("relative_attention_num_buckets", &json!(BUCKETS))?;
     config.only("pad_token_id", &json!(1))?;

@@ -3,6 +3,7 @@
 //! al., 2018, arXiv:1810.04805).
 
 use super::TokenEncoder;
+use super::config::Config;
 use super::source::Source;
 use crate::checkpoint::Weights;
 use crate::error::Result;
@@ -20,6 +21,27 @@ pub(super) struct Sizes {
     pub(super) layers: usize,
     pub(super) activation: Activation,
     pub(super) epsilon: f64,
+}
+
+impl Sizes {
+    /// Sizes under the keys that most configurations share; `activation` names the
+    /// activation's key, `epsilon` the norms' with its default.
+    pub(super) fn read(
+        config: Config<'_>,
+        activation: &str,
+        (epsilon, default): (&str, f64),
+    ) -> Result<Self> {
+        let width = config.size("hidden_size")?;
+        Ok(Self {
+            vocabulary: config.size("vocab_size")?,
+            width,
+            inner: config.size("intermediate_size")?,
+            heads: config.heads("num_attention_heads", width)?,
+            layers: config.layers("num_hidden_layers")?,
+            activation: config.activation(activation, Activation::Gelu)?,
+            epsilon: config.positive_or(epsilon, default)?,
+        })
+    }
 }
 
 /// Names of a layer's tensors, as a published model has them.
