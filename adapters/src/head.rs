@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ndarray::{Array1, Array2, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use crate::classes::Classes;
 use crate::classifier::Classifier;
@@ -138,6 +138,29 @@ impl Head {
         self.classifier().predict(x)
     }
 
+    /// The head as a linear map whose softmax is its probabilities:
+    /// `predict_proba(x) = softmax(x Wᵀ + b)`; `None` for a head that is not linear.
+    ///
+    /// The scale that turns scores into log-odds is part of it. A nearest-mean head is linear
+    /// because `‖x‖²` is the same for every class.
+    #[must_use]
+    pub fn linear_logits(&self) -> Option<LinearLogits> {
+        let (coefficients, intercepts) = match self {
+            Self::NearestMean(head) => {
+                // Around the mean of the means, so that a shared offset costs no digits.
+                let center = head.means.mean_axis(Axis(0))?;
+                let means = &head.means - &center;
+                let coefficients = 2.0 * head.scale * &means;
+                let sizes = means.map_axis(Axis(1), |mean| mean.dot(&mean));
+                let intercepts = -head.scale * sizes - coefficients.dot(&center);
+                (coefficients, intercepts)
+            }
+            Self::Ridge(head) => (head.scale * &head.coefficients, head.scale * &head.intercepts),
+            Self::Logistic(head) => (head.coefficients.clone(), head.intercepts.clone()),
+        };
+        Some(LinearLogits { coefficients, intercepts })
+    }
+
     /// The coefficients `[classes, dimensions]` of a linear head, or `None`.
     #[must_use]
     pub fn coefficients(&self) -> Option<&Array2<f64>> {
@@ -157,6 +180,15 @@ impl Head {
             Self::Logistic(head) => Some(head.intercepts()),
         }
     }
+}
+
+/// A linear map from an embedding to log-odds; see [`Head::linear_logits`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinearLogits {
+    /// `W`, `[classes, dimensions]`.
+    pub coefficients: Array2<f64>,
+    /// `b`, `[classes]`.
+    pub intercepts: Array1<f64>,
 }
 
 impl Classifier for Head {
@@ -180,6 +212,22 @@ impl Classifier for Head {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numeric::softmax_rows;
+
+    #[test]
+    fn linear_logits_give_the_probabilities() {
+        let x = Array2::from_shape_fn((12, 5), |(i, j)| ((i * 7 + j * 13) as f32).sin() + 9.0);
+        let labels: Vec<String> = (0..12).map(|i| (i % 3).to_string()).collect();
+        let (classes, y) = Classes::from_labels(&labels).unwrap();
+        for kind in HeadKind::ALL {
+            let head = kind.fit(x.view(), &y, classes.clone()).unwrap();
+            let Some(linear) = head.linear_logits() else { continue };
+            let mut logits = x.mapv(f64::from).dot(&linear.coefficients.t()) + linear.intercepts;
+            softmax_rows(&mut logits);
+            let difference = logits - head.predict_proba(x.view()).unwrap();
+            assert!(difference.iter().all(|d| d.abs() < 1e-9), "{kind}");
+        }
+    }
 
     #[test]
     fn kinds_are_named_and_read_back() {

@@ -84,5 +84,5 @@ pub use classes::Classes;
 pub use classifier::Classifier;
 pub use error::{Error, Result};
 pub use file::{EncoderTag, HeadFile};
-pub use head::{Head, HeadKind};
+pub use head::{Head, HeadKind, LinearLogits};
 pub use heads::{Logistic, LogisticHead, NearestMean, NearestMeanHead, Ridge, RidgeHead};
