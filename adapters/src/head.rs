@@ -8,12 +8,16 @@ use ndarray::{Array1, Array2, ArrayView2, Axis};
 use crate::classes::Classes;
 use crate::classifier::Classifier;
 use crate::error::{Error, Result};
-use crate::heads::{Logistic, LogisticHead, NearestMean, NearestMeanHead, Ridge, RidgeHead};
+use crate::heads::{
+    Auto, AutoHead, Logistic, LogisticHead, NearestMean, NearestMeanHead, Ridge, RidgeHead,
+};
 
 /// The kinds of head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeadKind {
+    /// [`Auto`], named `auto`.
+    Auto,
     /// [`NearestMean`], named `nearest-mean`.
     NearestMean,
     /// [`Ridge`], named `ridge`.
@@ -24,12 +28,13 @@ pub enum HeadKind {
 
 impl HeadKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::NearestMean, Self::Ridge, Self::Logistic];
+    pub const ALL: [Self; 4] = [Self::Auto, Self::NearestMean, Self::Ridge, Self::Logistic];
 
     /// The name that [`FromStr`] reads and [`fmt::Display`] writes.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Auto => "auto",
             Self::NearestMean => "nearest-mean",
             Self::Ridge => "ridge",
             Self::Logistic => "logistic",
@@ -44,6 +49,7 @@ impl HeadKind {
     /// Those of the head's own `fit`.
     pub fn fit(self, x: ArrayView2<f32>, y: &[usize], classes: Classes) -> Result<Head> {
         match self {
+            Self::Auto => Auto::default().fit(x, y, classes),
             Self::NearestMean => NearestMean::default().fit(x, y, classes),
             Self::Ridge => Ridge::default().fit(x, y, classes),
             Self::Logistic => Logistic::default().fit(x, y, classes),
@@ -72,6 +78,8 @@ impl FromStr for HeadKind {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Head {
+    /// The head that sets itself.
+    Auto(AutoHead),
     /// Nearest class mean.
     NearestMean(NearestMeanHead),
     /// Ridge classifier.
@@ -85,6 +93,7 @@ impl Head {
     #[must_use]
     pub fn kind(&self) -> HeadKind {
         match self {
+            Self::Auto(_) => HeadKind::Auto,
             Self::NearestMean(_) => HeadKind::NearestMean,
             Self::Ridge(_) => HeadKind::Ridge,
             Self::Logistic(_) => HeadKind::Logistic,
@@ -93,6 +102,7 @@ impl Head {
 
     fn classifier(&self) -> &dyn Classifier {
         match self {
+            Self::Auto(head) => head,
             Self::NearestMean(head) => head,
             Self::Ridge(head) => head,
             Self::Logistic(head) => head,
@@ -146,6 +156,7 @@ impl Head {
     #[must_use]
     pub fn linear_logits(&self) -> Option<LinearLogits> {
         let (coefficients, intercepts) = match self {
+            Self::Auto(_) => return None,
             Self::NearestMean(head) => {
                 // Around the mean of the means, so that a shared offset costs no digits.
                 let center = head.means.mean_axis(Axis(0))?;
@@ -165,7 +176,7 @@ impl Head {
     #[must_use]
     pub fn coefficients(&self) -> Option<&Array2<f64>> {
         match self {
-            Self::NearestMean(_) => None,
+            Self::Auto(_) | Self::NearestMean(_) => None,
             Self::Ridge(head) => Some(head.coefficients()),
             Self::Logistic(head) => Some(head.coefficients()),
         }
@@ -175,7 +186,7 @@ impl Head {
     #[must_use]
     pub fn intercepts(&self) -> Option<&Array1<f64>> {
         match self {
-            Self::NearestMean(_) => None,
+            Self::Auto(_) | Self::NearestMean(_) => None,
             Self::Ridge(head) => Some(head.intercepts()),
             Self::Logistic(head) => Some(head.intercepts()),
         }
@@ -238,7 +249,7 @@ mod tests {
         let error = "svm".parse::<HeadKind>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "unknown head \"svm\": choose nearest-mean, ridge or logistic"
+            "unknown head \"svm\": choose auto, nearest-mean, ridge or logistic"
         );
     }
 }

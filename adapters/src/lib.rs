@@ -85,4 +85,6 @@ pub use classifier::Classifier;
 pub use error::{Error, Result};
 pub use file::{EncoderTag, HeadFile};
 pub use head::{Head, HeadKind, LinearLogits};
-pub use heads::{Logistic, LogisticHead, NearestMean, NearestMeanHead, Ridge, RidgeHead};
+pub use heads::{
+    Auto, AutoHead, Choice, Logistic, LogisticHead, NearestMean, NearestMeanHead, Ridge, RidgeHead,
+};
