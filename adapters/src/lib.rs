@@ -79,6 +79,7 @@ mod head;
 mod heads;
 pub mod metrics;
 mod numeric;
+pub mod semi_supervised;
 
 pub use classes::Classes;
 pub use classifier::Classifier;
