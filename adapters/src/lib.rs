@@ -79,10 +79,11 @@ mod head;
 mod heads;
 pub mod metrics;
 mod numeric;
+pub mod statistics;
 
 pub use classes::Classes;
 pub use classifier::Classifier;
 pub use error::{Error, Result};
-pub use file::{EncoderTag, HeadFile};
+pub use file::{EncoderTag, HeadFile, StatisticsFile};
 pub use head::{Head, HeadKind};
 pub use heads::{Logistic, LogisticHead, NearestMean, NearestMeanHead, Ridge, RidgeHead};

@@ -64,17 +64,7 @@ impl Ridge {
     /// Those of bad examples (see [`Error`]), [`Error::Setting`], [`Error::TooLarge`],
     /// [`Error::Scale`].
     pub fn fit(&self, x: ArrayView2<f32>, y: &[usize], classes: Classes) -> Result<Head> {
-        let bad = |value| Error::Setting {
-            name: "penalties",
-            value,
-            expected: "give at least one penalty, each a positive number",
-        };
-        if let Some(&value) = self.penalties.iter().find(|p| !(**p > 0.0 && p.is_finite())) {
-            return Err(bad(value));
-        }
-        if self.penalties.is_empty() {
-            return Err(bad(f64::NAN));
-        }
+        self.check()?;
         let examples = Examples::new(x, y, &classes)?;
         let [n, d, k] =
             [examples.len(), examples.dimensions(), examples.classes()].map(|v| v as u128);
@@ -99,7 +89,7 @@ impl Ridge {
         let left_out = targets(y, &Array1::from_elem(shares.len(), 0.5)) - fit.errors;
         let usable = |class: usize| examples.counts[class] > 1;
         let margin = margin(&z.dot(&coefficients.t()), y, &shares);
-        let scale = fit_scale(&left_out, y, usable, PRIOR_SCALE / margin);
+        let scale = fit_scale(&left_out, y, usable, RidgeHead::prior_scale(margin));
         Ok(Head::Ridge(RidgeHead {
             classes,
             coefficients,
@@ -109,10 +99,26 @@ impl Ridge {
             scale,
         }))
     }
+
+    /// Refuses penalties that are not positive, and none at all.
+    pub(crate) fn check(&self) -> Result<()> {
+        let bad = |value| Error::Setting {
+            name: "penalties",
+            value,
+            expected: "give at least one penalty, each a positive number",
+        };
+        if let Some(&value) = self.penalties.iter().find(|p| !(**p > 0.0 && p.is_finite())) {
+            return Err(bad(value));
+        }
+        if self.penalties.is_empty() {
+            return Err(bad(f64::NAN));
+        }
+        Ok(())
+    }
 }
 
-/// Mean lead of an example's own class over the mean of the others, 1 if there is none, from
-/// centred scores `[examples, classes]`.
+/// Mean lead of an example's own class over the mean of the others, from centred scores
+/// `[examples, classes]`.
 fn margin(scores: &Array2<f64>, y: &[usize], shares: &Array1<f64>) -> f64 {
     let (n, k) = scores.dim();
     let lead: f64 = scores
@@ -123,8 +129,7 @@ fn margin(scores: &Array2<f64>, y: &[usize], shares: &Array1<f64>) -> f64 {
             own - (all - own) / (k - 1) as f64
         })
         .sum();
-    let margin = lead / n as f64;
-    if margin > f64::MIN_POSITIVE.sqrt() { margin } else { 1.0 }
+    lead / n as f64
 }
 
 /// `2 ([yᵢ = k] - offsetₖ)`, `[examples, classes]`.
@@ -228,6 +233,11 @@ pub struct RidgeHead {
 }
 
 impl RidgeHead {
+    /// The scale that is likely for this mean margin; that of 1 where there is none.
+    pub(crate) fn prior_scale(margin: f64) -> f64 {
+        PRIOR_SCALE / if margin > f64::MIN_POSITIVE.sqrt() { margin } else { 1.0 }
+    }
+
     /// Coefficients `[classes, dimensions]`.
     #[must_use]
     pub fn coefficients(&self) -> &Array2<f64> {

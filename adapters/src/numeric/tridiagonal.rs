@@ -120,6 +120,24 @@ impl Shifted {
         }
     }
 
+    /// `tr (T + αI)⁻¹`, from the pivots of factoring downwards and upwards (Meurant 1992,
+    /// *SIAM J. Matrix Anal. Appl.* 13): `1 / (Dᵢ + Eᵢ - Tᵢᵢ - α)`.
+    pub(crate) fn trace_of_inverse(&self, matrix: &Tridiagonal) -> f64 {
+        let n = self.pivots.len();
+        let (mut total, mut carry) = (0.0, 0.0);
+        for k in (0..n).rev() {
+            // The pivot from below is Tₖₖ + α - carry, so that Tₖₖ + α cancels.
+            total += 1.0 / (self.pivots[k] - carry);
+            if k > 0 {
+                let (off, above) = (matrix.off[k - 1], self.pivots[k - 1]);
+                // Tₖₖ + α, from the pivot that came from above.
+                let diagonal = self.pivots[k] + off * off / above;
+                carry = off * off / (diagonal - carry);
+            }
+        }
+        total
+    }
+
     /// `bᵀ (T + αI)⁻¹ b`, which is `Σ yᵢ² / Dᵢ` with `L y = b`.
     pub(crate) fn quadratic(&self, b: ArrayView1<f64>) -> f64 {
         let (mut total, mut previous) = (0.0, 0.0);
@@ -173,6 +191,10 @@ mod tests {
 
             let alpha = 0.1;
             let shifted = reduced.shifted(alpha).unwrap();
+            let mut inverse = Array2::eye(n);
+            shifted.solve(&mut inverse);
+            let trace = shifted.trace_of_inverse(&reduced);
+            assert!((trace / inverse.diag().sum() - 1.0).abs() < 1e-11);
             let x = Array2::from_shape_fn((n, 2), |(i, j)| (i + 1) as f64 / (j + 1) as f64);
             let b = a.dot(&x) + &x * alpha;
             let mut solved = q.t().dot(&b);
