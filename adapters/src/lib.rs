@@ -79,6 +79,7 @@ mod head;
 mod heads;
 pub mod metrics;
 mod numeric;
+mod recursive;
 pub mod statistics;
 
 pub use classes::Classes;
@@ -87,3 +88,4 @@ pub use error::{Error, Result};
 pub use file::{EncoderTag, HeadFile, StatisticsFile};
 pub use head::{Head, HeadKind};
 pub use heads::{Logistic, LogisticHead, NearestMean, NearestMeanHead, Ridge, RidgeHead};
+pub use recursive::RecursiveRidge;

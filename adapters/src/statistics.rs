@@ -108,6 +108,8 @@ pub struct Statistics {
     grid: Grid,
     /// Sorted by name, none without an example.
     classes: Vec<Class>,
+    /// The sums over all classes.
+    all: Class,
     /// Lower triangle of `Σ w x xᵀ`, row after row.
     scatter: Vec<i64>,
     /// Sum of the bounds of all examples: no smaller than any other integer here.
@@ -116,8 +118,8 @@ pub struct Statistics {
     slack: i64,
 }
 
-/// The sums of one class.
-#[derive(Clone, Debug, PartialEq)]
+/// The sums of one class, or of all.
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Class {
     name: String,
     count: u64,
@@ -194,7 +196,8 @@ impl Statistics {
             });
         }
         let scatter = vec![0; packed_len(dimensions as u128) as usize];
-        Ok(Self { dimensions, grid, classes: Vec::new(), scatter, bound: 0, slack: 0 })
+        let all = Class { sum: vec![0; dimensions], ..Class::default() };
+        Ok(Self { dimensions, grid, classes: Vec::new(), all, scatter, bound: 0, slack: 0 })
     }
 
     /// Width of the embeddings.
@@ -226,7 +229,7 @@ impl Statistics {
     /// Number of examples.
     #[must_use]
     pub fn examples(&self) -> u64 {
-        self.classes.iter().fold(0, |sum, class| sum.saturating_add(class.count))
+        self.all.count
     }
 
     /// The length that embeddings are measured in; see the [module](self).
@@ -241,9 +244,25 @@ impl Statistics {
         self.grid.clip
     }
 
+    /// Adds up the classes.
+    fn add_up(&self) -> Class {
+        let mut all = Class { sum: vec![0; self.dimensions], ..Class::default() };
+        self.classes.iter().for_each(|class| all.merge(class));
+        all
+    }
+
     /// The index of a class, or the one where it would stand.
     fn find(&self, class: &str) -> Result<usize, usize> {
         self.classes.binary_search_by(|other| other.name.as_str().cmp(class))
+    }
+}
+
+impl Class {
+    /// Adds the sums of another.
+    fn merge(&mut self, other: &Self) {
+        self.count = self.count.saturating_add(other.count);
+        self.weight += other.weight;
+        self.sum.iter_mut().zip(&other.sum).for_each(|(sum, &value)| *sum += value);
     }
 }
 

@@ -107,6 +107,11 @@ fn square(x: &[f64]) -> f64 {
 }
 
 impl Example {
+    /// The embedding in units.
+    pub(super) fn units(&self) -> impl Iterator<Item = f64> {
+        self.x.iter().copied()
+    }
+
     /// What it adds to the sum of embeddings, one integer a dimension.
     pub(super) fn first(&self) -> impl Iterator<Item = i64> {
         self.weighted.iter().map(|&value| round(value))

@@ -5,6 +5,7 @@ use ndarray::{Array1, Array2, Axis};
 
 use super::Statistics;
 use super::grid::ONE;
+use crate::numeric::{dot, multiply};
 
 impl Statistics {
     /// Number of examples of each class, `[classes]`.
@@ -43,14 +44,14 @@ impl Statistics {
     /// Mean embedding of all examples, `[dimensions]`; zeros if there are none.
     #[must_use]
     pub fn mean(&self) -> Array1<f64> {
-        let mut total = vec![0i64; self.dimensions];
-        let mut weight = 0;
-        for class in &self.classes {
-            weight += class.weight;
-            total.iter_mut().zip(&class.sum).for_each(|(sum, &value)| *sum += value);
-        }
-        let weight = if weight == 0 { 1.0 } else { weight as f64 };
-        total.into_iter().map(|sum| sum as f64 / weight * self.unit()).collect()
+        let weight = if self.all.weight == 0 { 1.0 } else { self.all.weight as f64 };
+        self.all.sum.iter().map(|&sum| sum as f64 / weight * self.unit()).collect()
+    }
+
+    /// Total weight of all examples.
+    #[must_use]
+    pub fn total_weight(&self) -> f64 {
+        self.all.weight as f64 / ONE
     }
 
     /// `Σ w x xᵀ` over all examples, `[dimensions, dimensions]`.
@@ -69,8 +70,36 @@ impl Statistics {
         scatter
     }
 
+    /// `Σ w (x - m)` of each class around the mean m of all, `[classes, dimensions]`.
+    pub(crate) fn moments(&self) -> Array2<f64> {
+        let (mut moments, mean) = (self.sums(), self.mean());
+        for (mut row, &weight) in moments.outer_iter_mut().zip(&self.weights()) {
+            row.scaled_add(-weight, &mean);
+        }
+        moments
+    }
+
+    /// One row of [`Statistics::moments`].
+    pub(crate) fn moment(&self, class: usize) -> Vec<f64> {
+        let (class, step) = (&self.classes[class], self.unit() / ONE);
+        let weight = class.weight as f64 / ONE;
+        let rows = class.sum.iter().zip(self.mean());
+        rows.map(|(&sum, mean)| sum as f64 * step - weight * mean).collect()
+    }
+
+    /// The product of [`Statistics::centered_scatter`] with `v`, without making it. O(d²).
+    pub(crate) fn scatter_times(&self, v: &[f64]) -> Vec<f64> {
+        let mut product = vec![0.0; self.dimensions];
+        multiply(&self.scatter, |entry| entry as f64, v, &mut product);
+        let mean = self.mean().to_vec();
+        let along = self.total_weight() * dot(&mean, v);
+        let step = self.unit() * self.unit() / ONE;
+        product.iter_mut().zip(mean).for_each(|(p, mean)| *p = *p * step - along * mean);
+        product
+    }
+
     /// `Σ w ‖x‖²` over all examples.
-    pub(super) fn diagonal_sum(&self) -> f64 {
+    pub(crate) fn diagonal_sum(&self) -> f64 {
         let diagonal = (0..self.dimensions).map(|i| self.scatter[i * (i + 3) / 2] as f64);
         diagonal.sum::<f64>() * self.unit() * self.unit() / ONE
     }

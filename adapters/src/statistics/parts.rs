@@ -78,7 +78,7 @@ impl Statistics {
         {
             return Err("its scatter is out of range".to_owned());
         }
-        let classes = names
+        let classes: Vec<Class> = names
             .into_iter()
             .zip(parts.counts)
             .zip(parts.weights)
@@ -90,6 +90,9 @@ impl Statistics {
                 sum: sum.to_vec(),
             })
             .collect();
-        Ok(Self { dimensions, grid: Grid { exponent, clip }, classes, scatter, bound, slack })
+        let (grid, all) = (Grid { exponent, clip }, Class::default());
+        let mut whole = Self { dimensions, grid, classes, all, scatter, bound, slack };
+        whole.all = whole.add_up();
+        Ok(whole)
     }
 }

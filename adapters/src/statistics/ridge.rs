@@ -87,14 +87,15 @@ pub(crate) struct Sums {
 impl Sums {
     pub(crate) fn new(statistics: &Statistics) -> Result<Self> {
         let classes = statistics.two_classes()?;
-        let (weights, mean) = (statistics.weights(), statistics.mean());
-        let mut moments = statistics.sums();
-        for (mut row, &weight) in moments.outer_iter_mut().zip(&weights) {
-            row.scaled_add(-weight, &mean);
-        }
-        let weight = weights.sum();
-        let examples = statistics.examples() as f64;
-        Ok(Self { classes, examples, weight, shares: weights / weight, mean, moments })
+        let weight = statistics.total_weight();
+        Ok(Self {
+            classes,
+            examples: statistics.examples() as f64,
+            weight,
+            shares: statistics.weights() / weight,
+            mean: statistics.mean(),
+            moments: statistics.moments(),
+        })
     }
 
     /// The generalised cross-validation error, a target and an example; infinite where the

@@ -26,6 +26,7 @@ impl Statistics {
         let index = self.place(class)?;
         self.bound = bound;
         self.open(index, class).join(&example);
+        self.all.join(&example);
         example.add_second(&mut self.scatter);
         Ok(())
     }
@@ -47,6 +48,7 @@ impl Statistics {
             return Err(Error::NotAdded { class: class.to_owned(), weight });
         }
         self.leave(index, &example);
+        self.all.part(&example);
         self.take(&example);
         Ok(())
     }
@@ -93,8 +95,10 @@ impl Statistics {
         self.bound = bound;
         new.add_second(&mut self.scatter);
         // Joined first, so that the class never stands empty.
-        self.classes[index].join(&new);
-        self.classes[index].part(&old);
+        for class in [&mut self.classes[index], &mut self.all] {
+            class.join(&new);
+            class.part(&old);
+        }
         Ok(())
     }
 
@@ -136,6 +140,7 @@ impl Statistics {
         }
         for &(x, weight) in examples {
             let example = self.example(x, weight)?;
+            self.all.part(&example);
             self.take(&example);
         }
         self.classes.remove(index);
@@ -170,14 +175,13 @@ impl Statistics {
                 merged.push(next.clone());
             }
             if let Some(same) = theirs.next_if(|next| next.name == class.name) {
-                class.count = class.count.saturating_add(same.count);
-                class.weight += same.weight;
-                class.sum.iter_mut().zip(&same.sum).for_each(|(sum, &value)| *sum += value);
+                class.merge(same);
             }
             merged.push(class);
         }
         merged.extend(theirs.cloned());
         self.classes = merged;
+        self.all.merge(&other.all);
         self.scatter.iter_mut().zip(&other.scatter).for_each(|(sum, &value)| *sum += value);
         self.bound = bound;
         self.slack = self.slack.saturating_add(other.slack);
@@ -220,10 +224,17 @@ impl Statistics {
             class.weight = aged(class.weight);
             class.sum.iter_mut().for_each(|sum| *sum = aged(*sum));
         }
+        self.all = self.add_up();
         self.scatter.iter_mut().for_each(|sum| *sum = aged(*sum));
         self.bound = aged(self.bound) + 1 + self.classes.len() as i64;
         self.slack = aged(self.slack) + 2;
         Ok(())
+    }
+
+    /// An embedding as it is counted: shortened if it is too long, in f64.
+    pub(crate) fn embedding(&self, x: ArrayView1<f32>) -> Result<Vec<f64>> {
+        let unit = self.unit();
+        Ok(self.example(x, 0.5)?.units().map(|value| value * unit).collect())
     }
 
     /// Checks the width and puts an example on the grid.
@@ -304,6 +315,7 @@ impl Statistics {
     fn clear_if_empty(&mut self) {
         if self.classes.is_empty() {
             self.scatter.fill(0);
+            self.all = self.add_up();
             (self.bound, self.slack) = (0, 0);
         }
     }

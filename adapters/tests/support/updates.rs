@@ -1,8 +1,8 @@
 //! Random updates of a list of examples, applied to something that follows the list.
 
 use ndarray::{Array1, ArrayView1};
-use offshoot_adapters::Result;
 use offshoot_adapters::statistics::Statistics;
+use offshoot_adapters::{RecursiveRidge, Result};
 use proptest::prelude::*;
 
 /// A labelled, weighted embedding.
@@ -62,6 +62,7 @@ macro_rules! follow {
 }
 
 follow!(Statistics);
+follow!(RecursiveRidge);
 
 /// One update, of an example chosen by a number.
 #[derive(Clone, Debug)]
