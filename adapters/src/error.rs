@@ -148,7 +148,7 @@ pub enum Error {
     },
 
     /// The name of a head is not known.
-    #[error("unknown head {0:?}: choose nearest-mean, ridge or logistic")]
+    #[error("unknown head {0:?}: choose nearest-mean, ridge, logistic or discriminant")]
     UnknownHead(String),
 
     /// The optimiser did not get near enough to the optimum.

@@ -8,7 +8,10 @@ use ndarray::{Array1, Array2, ArrayView2};
 use crate::classes::Classes;
 use crate::classifier::Classifier;
 use crate::error::{Error, Result};
-use crate::heads::{Logistic, LogisticHead, NearestMean, NearestMeanHead, Ridge, RidgeHead};
+use crate::heads::{
+    Discriminant, DiscriminantHead, Logistic, LogisticHead, NearestMean, NearestMeanHead, Ridge,
+    RidgeHead,
+};
 
 /// The kinds of head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,11 +23,13 @@ pub enum HeadKind {
     Ridge,
     /// [`Logistic`], named `logistic`.
     Logistic,
+    /// [`Discriminant`], named `discriminant`.
+    Discriminant,
 }
 
 impl HeadKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::NearestMean, Self::Ridge, Self::Logistic];
+    pub const ALL: [Self; 4] = [Self::NearestMean, Self::Ridge, Self::Logistic, Self::Discriminant];
 
     /// The name that [`FromStr`] reads and [`fmt::Display`] writes.
     #[must_use]
@@ -33,6 +38,7 @@ impl HeadKind {
             Self::NearestMean => "nearest-mean",
             Self::Ridge => "ridge",
             Self::Logistic => "logistic",
+            Self::Discriminant => "discriminant",
         }
     }
 
@@ -47,6 +53,7 @@ impl HeadKind {
             Self::NearestMean => NearestMean::default().fit(x, y, classes),
             Self::Ridge => Ridge::default().fit(x, y, classes),
             Self::Logistic => Logistic::default().fit(x, y, classes),
+            Self::Discriminant => Discriminant::default().fit(x, y, classes),
         }
     }
 }
@@ -78,6 +85,8 @@ pub enum Head {
     Ridge(RidgeHead),
     /// Logistic regression.
     Logistic(LogisticHead),
+    /// Linear discriminant.
+    Discriminant(DiscriminantHead),
 }
 
 impl Head {
@@ -88,6 +97,7 @@ impl Head {
             Self::NearestMean(_) => HeadKind::NearestMean,
             Self::Ridge(_) => HeadKind::Ridge,
             Self::Logistic(_) => HeadKind::Logistic,
+            Self::Discriminant(_) => HeadKind::Discriminant,
         }
     }
 
@@ -96,6 +106,7 @@ impl Head {
             Self::NearestMean(head) => head,
             Self::Ridge(head) => head,
             Self::Logistic(head) => head,
+            Self::Discriminant(head) => head,
         }
     }
 
@@ -145,6 +156,7 @@ impl Head {
             Self::NearestMean(_) => None,
             Self::Ridge(head) => Some(head.coefficients()),
             Self::Logistic(head) => Some(head.coefficients()),
+            Self::Discriminant(head) => Some(head.coefficients()),
         }
     }
 
@@ -155,6 +167,7 @@ impl Head {
             Self::NearestMean(_) => None,
             Self::Ridge(head) => Some(head.intercepts()),
             Self::Logistic(head) => Some(head.intercepts()),
+            Self::Discriminant(head) => Some(head.intercepts()),
         }
     }
 }
@@ -190,7 +203,7 @@ mod tests {
         let error = "svm".parse::<HeadKind>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "unknown head \"svm\": choose nearest-mean, ridge or logistic"
+            "unknown head \"svm\": choose nearest-mean, ridge, logistic or discriminant"
         );
     }
 }

@@ -53,6 +53,7 @@
 //! | --- | --- | --- |
 //! | [`NearestMean`] | there are thousands of classes, or one example of each | scikit-learn's `NearestCentroid` |
 //! | [`Ridge`] | in doubt: it sets its own penalty and its probabilities are calibrated | `RidgeClassifierCV` |
+//! | [`Discriminant`] | there are 8 examples of a class or more | `LinearDiscriminantAnalysis` |
 //! | [`Logistic`] | it must equal a model fitted elsewhere, or `c` can be tuned | `LogisticRegression` |
 //!
 //! On sentence embeddings of film reviews (2 to 19 classes, 1 to 16 labels each) the three
@@ -87,5 +88,8 @@ pub use classifier::Classifier;
 pub use error::{Error, Result};
 pub use file::{EncoderTag, HeadFile, StatisticsFile};
 pub use head::{Head, HeadKind};
-pub use heads::{Logistic, LogisticHead, NearestMean, NearestMeanHead, Ridge, RidgeHead};
+pub use heads::{
+    Discriminant, DiscriminantHead, Logistic, LogisticHead, NearestMean, NearestMeanHead, Ridge,
+    RidgeHead,
+};
 pub use recursive::RecursiveRidge;

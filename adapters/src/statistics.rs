@@ -80,6 +80,7 @@
 //! SMC-B* 35; sums for exact unlearning: Cao and Yang 2015, *IEEE S&P*; fixed point for
 //! reproducible sums: Demmel and Nguyen 2013, *ARITH*.
 
+mod discriminant;
 mod grid;
 mod heads;
 mod moments;
@@ -92,8 +93,8 @@ use ndarray::{ArrayView2, Axis};
 use crate::classes::Classes;
 use crate::error::{Error, Result};
 use crate::examples::MEMORY_LIMIT;
+pub use discriminant::Shrinkage;
 use grid::Grid;
-pub(crate) use heads::spread;
 pub(crate) use parts::Parts;
 pub(crate) use ridge::Sums;
 

@@ -5,8 +5,8 @@ mod support;
 use std::fs;
 
 use ndarray::{Array1, array};
-use offshoot_adapters::statistics::Statistics;
-use offshoot_adapters::{EncoderTag, Error, StatisticsFile};
+use offshoot_adapters::statistics::{Shrinkage, Statistics};
+use offshoot_adapters::{EncoderTag, Error, Ridge, StatisticsFile};
 use proptest::prelude::*;
 use support::updates::{Example, Update, dimensions, from_scratch, update};
 
@@ -37,6 +37,12 @@ proptest! {
         examples.sort_by_key(|e| (e.x[0].to_bits() as u64 ^ order).wrapping_mul(order | 1));
         let mut turned = from_scratch(d, &examples);
         prop_assert_eq!(&statistics, &turned);
+        // And so are the heads, to the last bit.
+        let ridge = |s: &Statistics| s.ridge(&Ridge::default()).ok();
+        prop_assert_eq!(statistics.nearest_mean().ok(), turned.nearest_mean().ok());
+        prop_assert_eq!(ridge(&statistics), ridge(&turned));
+        let discriminant = |s: &Statistics| s.discriminant(Shrinkage::Oas).ok();
+        prop_assert_eq!(discriminant(&statistics), discriminant(&turned));
         for e in &examples {
             turned.remove(e.x.view(), &e.class, e.weight).unwrap();
         }
