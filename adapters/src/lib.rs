@@ -62,7 +62,16 @@
 //!
 //! Every head is deterministic: the same examples give the same bytes on the same machine.
 //! Embeddings are `f32`, everything computed from them is `f64`. The crate reads no model and
-//! no text, starts no thread, and contains no `unsafe`.
+//! no text and contains no `unsafe`. Fits of thousands of examples start threads, whose number
+//! changes no bit of the result.
+//!
+//! # Heads that follow their examples
+//!
+//! [`Statistics`](statistics::Statistics) hold all that closed-form heads need to know, exactly:
+//! examples can be added, removed, relabelled and reweighted, classes forgotten, devices
+//! merged, and the result is bit for bit that of the examples that are left. From them come
+//! the nearest mean, ridge and the discriminant; [`RecursiveRidge`] keeps a ridge head up to
+//! date in O(d²) an example.
 //!
 //! # Limits
 //!

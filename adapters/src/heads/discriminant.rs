@@ -11,7 +11,7 @@ use crate::classifier::{Classifier, linear_scores};
 use crate::error::{Error, Result};
 use crate::examples::Examples;
 use crate::head::Head;
-use crate::numeric::softmax_rows;
+use crate::numeric::{parallel_map, softmax_rows};
 pub(crate) use left_out::LeftOut;
 
 /// Settings of the linear discriminant from examples.
@@ -35,13 +35,14 @@ pub(crate) use left_out::LeftOut;
 /// as for [`Ridge`](crate::Ridge). τ corrects what the plug-in posterior takes no account of, that
 /// Σ and the means are themselves estimates, and is often far below 1.
 ///
-/// An example alone in its class is left out of none of it. Where nothing varies within the
+/// An example alone in its class does not take part: left out, its class is unknown. Where nothing varies within the
 /// classes, with one example each, Σ is a multiple of the identity.
 ///
 /// # Cost
 ///
 /// With m = min(n, d): n d m / 2 multiply-adds for the scatter or its dual, 4/3 m³ to reduce it
-/// to tridiagonal form, then n m (1 + K) for each penalty of K classes.
+/// to tridiagonal form, n m² to write the examples in that basis where n ≥ d, then n m (1 + K)
+/// for each penalty of K classes.
 ///
 /// # Source
 ///
@@ -83,17 +84,21 @@ impl Discriminant {
         let examples = Examples::new(x, y, &classes)?;
         let system = LeftOut::new(&examples)?;
         let usable = |class: usize| examples.counts[class] > 1;
-        let mut best: Option<(f64, f64, f64)> = None;
-        for &penalty in &self.penalties {
-            let Some(solution) = system.solve(penalty) else { continue };
+        // Each penalty is tried on its own, so nothing depends on how many threads there are.
+        let tries = (examples.len() * (1 + examples.classes())) as u128;
+        let tries = tries * (self.penalties.len() * system.rank()) as u128;
+        let tried = parallel_map(self.penalties.iter().collect(), tries, |&penalty| {
+            let solution = system.solve(penalty)?;
             let prior = RidgeHead::prior_scale(system.margin(&solution));
-            let Some(left_out) = system.scores(&solution) else { continue };
+            let left_out = system.scores(&solution)?;
             let scale = fit_scale(&left_out, y, usable, prior);
-            let likelihood = log_likelihood(left_out * scale, y, usable);
-            if likelihood.is_finite() && best.is_none_or(|(least, ..)| likelihood > least) {
-                best = Some((likelihood, penalty, scale));
-            }
-        }
+            Some((log_likelihood(left_out * scale, y, usable), penalty, scale))
+        });
+        let best = tried
+            .into_iter()
+            .flatten()
+            .filter(|(likelihood, ..)| likelihood.is_finite())
+            .reduce(|best, next| if next.0 > best.0 { next } else { best });
         let (_, penalty, scale) = best.ok_or(Error::Scale("the linear discriminant"))?;
         let solution = system.solve(penalty).ok_or(Error::Scale("the linear discriminant"))?;
         let (coefficients, intercepts) = system.coefficients(&solution);

@@ -1,10 +1,14 @@
 //! Discriminant scores of each example without it, for any penalty.
 
+use ndarray::linalg::general_mat_mul;
 use ndarray::{Array1, Array2, Axis};
 
 use crate::error::Result;
 use crate::examples::Examples;
-use crate::numeric::{Tridiagonal, gram, scatter};
+use crate::numeric::{ROWS, Tridiagonal, gram, scatter};
+
+/// Penalties that may be tried at once, each with its own scores.
+const THREADS: u128 = 8;
 
 /// The reduced scatter within classes, ready for any penalty.
 ///
@@ -28,6 +32,9 @@ pub(crate) struct LeftOut<'a> {
     /// What a penalty of 1 adds to the scatter: its trace.
     unit: f64,
     reduced: Tridiagonal,
+    /// The examples in the reduced basis, in parts of `[m, ROWS]` columns: `QᵀRᵀ`, or `Qᵀ`
+    /// on the dual side.
+    parts: Vec<Array2<f64>>,
     side: Side,
 }
 
@@ -35,8 +42,8 @@ pub(crate) struct LeftOut<'a> {
 enum Side {
     /// `RRᵀ = QTQᵀ`, with `RMᵀ` and `QᵀRMᵀ`, both `[examples, classes]`, and `MMᵀ`.
     Dual { turned: Array2<f64>, products: Array2<f64> },
-    /// `RᵀR = QTQᵀ`, with `RQ` `[examples, dimensions]` and `QᵀMᵀ` `[dimensions, classes]`.
-    Primal { residuals: Array2<f64>, means: Array2<f64> },
+    /// `RᵀR = QTQᵀ`, with `QᵀMᵀ` `[dimensions, classes]`.
+    Primal { means: Array2<f64> },
 }
 
 /// h, B and C at one penalty.
@@ -58,7 +65,7 @@ impl<'a> LeftOut<'a> {
         let [n, d, k] =
             [examples.len(), examples.dimensions(), examples.classes()].map(|v| v as u128);
         let m = n.min(d);
-        let values = [2 * n * d, 2 * m * m, 2 * k * d, 6 * n * k, 2 * k * k];
+        let values = [2 * n * d, 2 * m * m, 2 * k * d, THREADS * (5 * n * k + 2 * k * k)];
         examples.check_memory("the linear discriminant", &values)?;
         let mean = examples.mean();
         let means = examples.class_means() - &mean;
@@ -83,10 +90,18 @@ impl<'a> LeftOut<'a> {
         } else {
             let reduced = Tridiagonal::new(scatter(residuals.view()));
             let turned = reduced.q.t().dot(&means.t());
-            let rotated = residuals.dot(&reduced.q);
-            (reduced, Side::Primal { residuals: rotated, means: turned })
+            (reduced, Side::Primal { means: turned })
         };
-        Ok(Self { examples, mean, means, residuals, unit, reduced, side })
+        let parts = match side {
+            Side::Dual { .. } => reduced.in_basis(None),
+            Side::Primal { .. } => reduced.in_basis(Some(&residuals)),
+        };
+        Ok(Self { examples, mean, means, residuals, unit, reduced, parts, side })
+    }
+
+    /// Size of the reduced matrix.
+    pub(crate) fn rank(&self) -> usize {
+        self.reduced.q.nrows()
     }
 
     /// Solves for one penalty, relative to the total variance within classes; `None` if it is
@@ -94,27 +109,35 @@ impl<'a> LeftOut<'a> {
     pub(crate) fn solve(&self, penalty: f64) -> Option<Solution> {
         let alpha = penalty * self.unit;
         let shifted = self.reduced.shifted(alpha)?;
-        let n = self.examples.len();
-        let solution = match &self.side {
-            Side::Primal { residuals, means } => {
-                let mut solved = means.clone();
-                shifted.solve(&mut solved);
-                let rest = residuals.outer_iter().map(|row| 1.0 - shifted.quadratic(row)).collect();
-                let (cross, products) = (residuals.dot(&solved), means.t().dot(&solved));
-                Solution { alpha, rest, cross, products, solved }
+        let mut solved = match &self.side {
+            Side::Primal { means } => means.clone(),
+            Side::Dual { turned, .. } => turned.clone(),
+        };
+        shifted.solve(&mut solved);
+        let mut cross = Array2::zeros((self.examples.len(), solved.ncols()));
+        let mut rest = Vec::with_capacity(cross.nrows());
+        for (part, to) in self.parts.iter().zip(cross.axis_chunks_iter_mut(Axis(0), ROWS)) {
+            rest.extend(shifted.quadratics(part));
+            let mut to = to;
+            general_mat_mul(1.0, &part.t(), &solved, 0.0, &mut to);
+        }
+        let products = match &self.side {
+            Side::Primal { means } => {
+                rest.iter_mut().for_each(|h| *h = 1.0 - *h);
+                means.t().dot(&solved)
             }
             Side::Dual { turned, products } => {
-                let mut solved = turned.clone();
-                shifted.solve(&mut solved);
-                let rows = self.reduced.q.outer_iter();
-                let rest = rows.map(|row| alpha * shifted.quadratic(row)).collect();
-                let cross = self.reduced.q.dot(&solved);
-                let products = (products - &turned.t().dot(&solved)) / alpha;
-                Solution { alpha, rest, cross, products, solved }
+                rest.iter_mut().for_each(|h| *h *= alpha);
+                (products - &turned.t().dot(&solved)) / alpha
             }
         };
-        (solution.rest.len() == n && solution.products.iter().all(|v| v.is_finite()))
-            .then_some(solution)
+        products.iter().all(|v| v.is_finite()).then_some(Solution {
+            alpha,
+            rest,
+            cross,
+            products,
+            solved,
+        })
     }
 
     /// The scores of each example, left out, `[examples, classes]`, less what they have in
