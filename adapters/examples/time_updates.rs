@@ -27,6 +27,9 @@ fn embeddings(rows: usize) -> Array2<f32> {
     x
 }
 
+/// Updates by one example, its class and the class after.
+type Update<'a> = &'a mut dyn FnMut(&Array1<f32>, &str, &str) -> Result<()>;
+
 fn print(name: &str, mut times: Vec<Duration>) {
     times.sort();
     let (n, total) = (times.len(), times.iter().sum::<Duration>());
@@ -43,7 +46,7 @@ fn main() -> Result<()> {
     let names: Vec<String> = (0..CLASSES).map(|k| format!("class {k:02}")).collect();
     let mut ridge = RecursiveRidge::new(Statistics::new(DIMENSIONS)?, 1.0)?;
     let mut statistics = Statistics::new(DIMENSIONS)?;
-    let time = |name: &str, update: &mut dyn FnMut(&Array1<f32>, &str, &str) -> Result<()>| {
+    let time = |name: &str, update: Update| {
         let times: Result<Vec<_>> = (0..EXAMPLES)
             .map(|i| {
                 let (x, class) = (x.row(i).to_owned(), &names[i % CLASSES]);

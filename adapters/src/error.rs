@@ -204,6 +204,13 @@ pub enum Error {
     )]
     Full,
 
+    /// Statistics that no noise makes private.
+    #[error(
+        "these statistics {0}, so that what one example adds is not bounded: make them with \
+         `Statistics::clipped` and add the examples again"
+    )]
+    NotPrivate(&'static str),
+
     /// Statistics on different grids.
     #[error(
         "cannot merge statistics with the units {} and {} and the clipping lengths {:?} and {:?}: \

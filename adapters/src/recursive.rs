@@ -302,8 +302,7 @@ impl RecursiveRidge {
         inverse.multiply(offset, &mut turned);
         let gamma = weight * (total - weight) / total;
         let divisor = 1.0 + gamma * dot(offset, &turned);
-        // Written so that NaN is caught as well.
-        if !(divisor > f64::EPSILON.sqrt()) {
+        if divisor.is_nan() || divisor <= f64::EPSILON.sqrt() {
             return self.resolve();
         }
         inverse.add_outer(-gamma / divisor, &turned);

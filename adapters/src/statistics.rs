@@ -85,6 +85,7 @@ mod grid;
 mod heads;
 mod moments;
 mod parts;
+mod privacy;
 mod ridge;
 mod update;
 
@@ -96,6 +97,7 @@ use crate::examples::MEMORY_LIMIT;
 pub use discriminant::Shrinkage;
 use grid::Grid;
 pub(crate) use parts::Parts;
+pub use privacy::Privacy;
 pub(crate) use ridge::Sums;
 
 /// The sums over labelled, weighted embeddings that closed-form heads are fitted from, exact
@@ -171,7 +173,8 @@ impl Statistics {
     }
 
     /// Statistics of no examples that shorten every embedding longer than `norm` to that
-    /// length, so that no single example counts for more than is known beforehand.
+    /// length and take weights of at most 1, so that no single example counts for more than
+    /// is known beforehand: what [`Statistics::privatize`] needs.
     ///
     /// # Errors
     ///

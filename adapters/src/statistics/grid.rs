@@ -82,6 +82,10 @@ impl Grid {
             let expected = "a weight must be a positive number of at least 1e-12";
             return Err(Error::Setting { name: "weight", value: weight, expected });
         }
+        if self.clip.is_some() && weight > 1.0 {
+            let expected = "clipped statistics take weights of at most 1";
+            return Err(Error::Setting { name: "weight", value: weight, expected });
+        }
         let size = weight * square.max(1.0);
         if size.is_nan() || size > LARGEST_EXAMPLE {
             let norm = square.sqrt() * self.unit();
