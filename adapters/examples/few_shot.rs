@@ -19,7 +19,6 @@ const BINS: usize = 15;
 struct Facts {
     rows: usize,
     dimensions: usize,
-    classes: usize,
     labels: Vec<usize>,
     /// Rows to learn from, for each number of labels and draw.
     draws: BTreeMap<usize, Vec<Vec<usize>>>,

@@ -9,7 +9,8 @@ use crate::classes::Classes;
 use crate::classifier::Classifier;
 use crate::error::{Error, Result};
 use crate::heads::{
-    Auto, AutoHead, Logistic, LogisticHead, NearestMean, NearestMeanHead, Ridge, RidgeHead,
+    Auto, AutoHead, Discriminant, DiscriminantHead, Logistic, LogisticHead, NearestMean,
+    NearestMeanHead, Ridge, RidgeHead,
 };
 
 /// The kinds of head.
@@ -24,11 +25,19 @@ pub enum HeadKind {
     Ridge,
     /// [`Logistic`], named `logistic`.
     Logistic,
+    /// [`Discriminant`], named `discriminant`.
+    Discriminant,
 }
 
 impl HeadKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Auto, Self::NearestMean, Self::Ridge, Self::Logistic];
+    pub const ALL: [Self; 5] =
+        [Self::Auto, Self::NearestMean, Self::Ridge, Self::Discriminant, Self::Logistic];
+
+    /// The names of all kinds, for people.
+    pub(crate) fn names() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
 
     /// The name that [`FromStr`] reads and [`fmt::Display`] writes.
     #[must_use]
@@ -38,6 +47,7 @@ impl HeadKind {
             Self::NearestMean => "nearest-mean",
             Self::Ridge => "ridge",
             Self::Logistic => "logistic",
+            Self::Discriminant => "discriminant",
         }
     }
 
@@ -53,6 +63,7 @@ impl HeadKind {
             Self::NearestMean => NearestMean::default().fit(x, y, classes),
             Self::Ridge => Ridge::default().fit(x, y, classes),
             Self::Logistic => Logistic::default().fit(x, y, classes),
+            Self::Discriminant => Discriminant::default().fit(x, y, classes),
         }
     }
 }
@@ -70,7 +81,7 @@ impl FromStr for HeadKind {
         Self::ALL
             .into_iter()
             .find(|kind| kind.name() == name)
-            .ok_or_else(|| Error::UnknownHead(name.chars().take(80).collect()))
+            .ok_or_else(|| Error::UnknownHead { name: name.chars().take(80).collect() })
     }
 }
 
@@ -86,6 +97,8 @@ pub enum Head {
     Ridge(RidgeHead),
     /// Logistic regression.
     Logistic(LogisticHead),
+    /// Linear discriminant.
+    Discriminant(DiscriminantHead),
 }
 
 impl Head {
@@ -97,6 +110,7 @@ impl Head {
             Self::NearestMean(_) => HeadKind::NearestMean,
             Self::Ridge(_) => HeadKind::Ridge,
             Self::Logistic(_) => HeadKind::Logistic,
+            Self::Discriminant(_) => HeadKind::Discriminant,
         }
     }
 
@@ -106,6 +120,7 @@ impl Head {
             Self::NearestMean(head) => head,
             Self::Ridge(head) => head,
             Self::Logistic(head) => head,
+            Self::Discriminant(head) => head,
         }
     }
 
@@ -167,6 +182,9 @@ impl Head {
                 (coefficients, intercepts)
             }
             Self::Ridge(head) => (head.scale * &head.coefficients, head.scale * &head.intercepts),
+            Self::Discriminant(head) => {
+                (head.scale() * head.coefficients(), head.scale() * head.intercepts())
+            }
             Self::Logistic(head) => (head.coefficients.clone(), head.intercepts.clone()),
         };
         Some(LinearLogits { coefficients, intercepts })
@@ -179,6 +197,7 @@ impl Head {
             Self::Auto(_) | Self::NearestMean(_) => None,
             Self::Ridge(head) => Some(head.coefficients()),
             Self::Logistic(head) => Some(head.coefficients()),
+            Self::Discriminant(head) => Some(head.coefficients()),
         }
     }
 
@@ -189,6 +208,7 @@ impl Head {
             Self::Auto(_) | Self::NearestMean(_) => None,
             Self::Ridge(head) => Some(head.intercepts()),
             Self::Logistic(head) => Some(head.intercepts()),
+            Self::Discriminant(head) => Some(head.intercepts()),
         }
     }
 }
@@ -249,7 +269,7 @@ mod tests {
         let error = "svm".parse::<HeadKind>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "unknown head \"svm\": choose auto, nearest-mean, ridge or logistic"
+            "unknown head \"svm\": choose one of auto, nearest-mean, ridge, discriminant, logistic"
         );
     }
 }

@@ -172,7 +172,7 @@ impl From<adapters::Error> for Failure {
             | E::OtherEncoder { .. }
             | E::OtherDimensions { .. }
             | E::Width { .. } => Code::Artifact,
-            E::UnknownHead(_) | E::Setting { .. } => Code::Usage,
+            E::UnknownHead { .. } | E::Setting { .. } => Code::Usage,
             E::NotConverged { .. } => Code::Failed,
             _ => Code::Data,
         };

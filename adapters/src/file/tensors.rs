@@ -8,7 +8,7 @@ use super::container::Tensor;
 use crate::classes::Classes;
 use crate::head::{Head, HeadKind};
 use crate::heads::auto;
-use crate::heads::{LogisticHead, NearestMeanHead, RidgeHead};
+use crate::heads::{DiscriminantHead, LogisticHead, NearestMeanHead, RidgeHead};
 
 /// The tensors of a head.
 pub(super) fn of(head: &Head) -> BTreeMap<String, Tensor> {
@@ -35,6 +35,12 @@ pub(super) fn of(head: &Head) -> BTreeMap<String, Tensor> {
             ("intercepts", vector(&head.intercepts)),
             ("c", scalar(head.c)),
             ("iterations", scalar(head.iterations as f64)),
+        ]),
+        Head::Discriminant(head) => named(vec![
+            ("coefficients", matrix(&head.coefficients)),
+            ("intercepts", vector(&head.intercepts)),
+            ("penalty", scalar(head.penalty)),
+            ("scale", scalar(head.scale)),
         ]),
     }
 }
@@ -72,6 +78,13 @@ pub(super) fn head(
             c: tensors.positive("c")?,
             // Saturates: the number is only for people.
             iterations: tensors.scalar("iterations")? as usize,
+            classes,
+        }),
+        HeadKind::Discriminant => Head::Discriminant(DiscriminantHead {
+            coefficients: tensors.matrix("coefficients")?,
+            intercepts: tensors.vector("intercepts")?,
+            penalty: tensors.positive("penalty")?,
+            scale: tensors.positive("scale")?,
             classes,
         }),
     })

@@ -56,6 +56,8 @@ pub(crate) struct DualRidge<'a> {
     indicators: Array2<f64>,
     shares: Array1<f64>,
     rotated: Array2<f64>,
+    /// `Qᵀ`, a column an example.
+    basis: Array2<f64>,
 }
 
 impl<'a> DualRidge<'a> {
@@ -67,7 +69,8 @@ impl<'a> DualRidge<'a> {
         }
         let shares = indicators.sum_axis(Axis(0)) / examples.len() as f64;
         let rotated = reduced.q.t().dot(&(&indicators - &shares));
-        Self { centered, reduced, indicators, shares, rotated }
+        let basis = reduced.q.t().as_standard_layout().into_owned();
+        Self { centered, reduced, indicators, shares, rotated, basis }
     }
 
     /// The fit for the penalty `rho` times the trace of the centred kernel matrix.
@@ -83,8 +86,9 @@ impl<'a> DualRidge<'a> {
         let coefficients = self.reduced.q.dot(&solved);
         let scores = &self.indicators - &(alpha * &coefficients);
         let mut left_out = coefficients.clone();
-        for (mut row, q) in left_out.outer_iter_mut().zip(self.reduced.q.outer_iter()) {
-            let slack = alpha * shifted.quadratic(q) - 1.0 / n;
+        let leverages = shifted.quadratics(&self.basis);
+        for (mut row, leverage) in left_out.outer_iter_mut().zip(leverages) {
+            let slack = alpha * leverage - 1.0 / n;
             row *= -alpha / slack.max(LEVERAGE_FLOOR);
         }
         left_out += &self.indicators;
@@ -104,6 +108,8 @@ pub(crate) struct DualDiscriminant<'a> {
     trace: f64,
     /// `G C Q`, `[n, n]`: the inner products of examples with their deviations, rotated.
     cross: Array2<f64>,
+    /// `cross` with a column an example.
+    turned: Array2<f64>,
     /// Class means of `cross` and of `G`, `[classes, n]`, and of the latter, `[classes, classes]`.
     mean_cross: Array2<f64>,
     mean_products: Array2<f64>,
@@ -134,6 +140,7 @@ impl<'a> DualDiscriminant<'a> {
         }
         let reduced = Tridiagonal::new(within);
         let cross = deviations.t().dot(&reduced.q);
+        let turned = cross.t().as_standard_layout().into_owned();
         let mean_cross = class_means(&cross, y, counts);
         let mean_sizes = class_means(&mean_products.t().to_owned(), y, counts);
         Some(Self {
@@ -143,6 +150,7 @@ impl<'a> DualDiscriminant<'a> {
             reduced,
             trace,
             cross,
+            turned,
             mean_cross,
             mean_products,
             mean_sizes,
@@ -167,11 +175,11 @@ impl<'a> DualDiscriminant<'a> {
         let with_means = (self.mean_products.t().to_owned() - self.cross.dot(&solved)) / rho;
         let between = (&self.mean_sizes - &self.mean_cross.dot(&solved)) / rho;
         let mean_sizes = between.diag().to_owned();
-        let own: Array1<f64> = self
-            .cross
-            .outer_iter()
+        let own: Array1<f64> = shifted
+            .quadratics(&self.turned)
+            .into_iter()
             .zip(self.centered.matrix.diag())
-            .map(|(row, &size)| (size - shifted.quadratic(row)) / rho)
+            .map(|(within, &size)| (size - within) / rho)
             .collect();
 
         let (n, classes) = with_means.dim();
