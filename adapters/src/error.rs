@@ -148,7 +148,7 @@ pub enum Error {
     },
 
     /// The name of a head is not known.
-    #[error("unknown head {0:?}: choose nearest-mean, ridge or logistic")]
+    #[error("unknown head {0:?}: choose nearest-mean, ridge, logistic, nearest-neighbors or cache")]
     UnknownHead(String),
 
     /// The optimiser did not get near enough to the optimum.
@@ -179,6 +179,63 @@ pub enum Error {
         truth: usize,
         /// Predictions given.
         predicted: usize,
+    },
+
+    /// A value that is no probability.
+    #[error(
+        "row {row} gives class {class} the probability {value}: probabilities must lie between 0 \
+         and 1"
+    )]
+    NotProbability {
+        /// Row of the value.
+        row: usize,
+        /// Its column.
+        class: usize,
+        /// The value.
+        value: f64,
+    },
+
+    /// Probabilities of one example that do not add up to 1.
+    #[error(
+        "the probabilities of row {row} sum to {sum}, not 1: give the probability of every class"
+    )]
+    ProbabilitySum {
+        /// The row.
+        row: usize,
+        /// Their sum.
+        sum: f64,
+    },
+
+    /// A value that is no logarithm of a probability.
+    #[error(
+        "row {row} gives class {class} the log-probability {value}: logarithms of probabilities \
+         are at most 0"
+    )]
+    NotLogProbability {
+        /// Row of the value.
+        row: usize,
+        /// Its column.
+        class: usize,
+        /// The value.
+        value: f64,
+    },
+
+    /// Probabilities of another number of classes.
+    #[error("the probabilities have {found} columns but there are {expected} classes")]
+    Columns {
+        /// Columns given.
+        found: usize,
+        /// Classes.
+        expected: usize,
+    },
+
+    /// Flags that do not pair with labels.
+    #[error("{rows} labels but {flags} flags of usable rows: give one flag for each label")]
+    FlagCount {
+        /// Labels given.
+        rows: usize,
+        /// Flags given.
+        flags: usize,
     },
 
     /// A file could not be read or written.

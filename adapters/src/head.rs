@@ -8,7 +8,10 @@ use ndarray::{Array1, Array2, ArrayView2};
 use crate::classes::Classes;
 use crate::classifier::Classifier;
 use crate::error::{Error, Result};
-use crate::heads::{Logistic, LogisticHead, NearestMean, NearestMeanHead, Ridge, RidgeHead};
+use crate::heads::{
+    Cache, CacheHead, Logistic, LogisticHead, NearestMean, NearestMeanHead, NearestNeighbors,
+    NearestNeighborsHead, Ridge, RidgeHead,
+};
 
 /// The kinds of head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,11 +23,16 @@ pub enum HeadKind {
     Ridge,
     /// [`Logistic`], named `logistic`.
     Logistic,
+    /// [`NearestNeighbors`], named `nearest-neighbors`.
+    NearestNeighbors,
+    /// [`Cache`], named `cache`.
+    Cache,
 }
 
 impl HeadKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::NearestMean, Self::Ridge, Self::Logistic];
+    pub const ALL: [Self; 5] =
+        [Self::NearestMean, Self::Ridge, Self::Logistic, Self::NearestNeighbors, Self::Cache];
 
     /// The name that [`FromStr`] reads and [`fmt::Display`] writes.
     #[must_use]
@@ -33,6 +41,8 @@ impl HeadKind {
             Self::NearestMean => "nearest-mean",
             Self::Ridge => "ridge",
             Self::Logistic => "logistic",
+            Self::NearestNeighbors => "nearest-neighbors",
+            Self::Cache => "cache",
         }
     }
 
@@ -47,6 +57,8 @@ impl HeadKind {
             Self::NearestMean => NearestMean::default().fit(x, y, classes),
             Self::Ridge => Ridge::default().fit(x, y, classes),
             Self::Logistic => Logistic::default().fit(x, y, classes),
+            Self::NearestNeighbors => NearestNeighbors::default().fit(x, y, classes),
+            Self::Cache => Cache::default().fit(x, y, classes),
         }
     }
 }
@@ -78,6 +90,10 @@ pub enum Head {
     Ridge(RidgeHead),
     /// Logistic regression.
     Logistic(LogisticHead),
+    /// Nearest neighbours.
+    NearestNeighbors(NearestNeighborsHead),
+    /// Cache of examples beside class means.
+    Cache(CacheHead),
 }
 
 impl Head {
@@ -88,6 +104,8 @@ impl Head {
             Self::NearestMean(_) => HeadKind::NearestMean,
             Self::Ridge(_) => HeadKind::Ridge,
             Self::Logistic(_) => HeadKind::Logistic,
+            Self::NearestNeighbors(_) => HeadKind::NearestNeighbors,
+            Self::Cache(_) => HeadKind::Cache,
         }
     }
 
@@ -96,6 +114,8 @@ impl Head {
             Self::NearestMean(head) => head,
             Self::Ridge(head) => head,
             Self::Logistic(head) => head,
+            Self::NearestNeighbors(head) => head,
+            Self::Cache(head) => head,
         }
     }
 
@@ -142,7 +162,7 @@ impl Head {
     #[must_use]
     pub fn coefficients(&self) -> Option<&Array2<f64>> {
         match self {
-            Self::NearestMean(_) => None,
+            Self::NearestMean(_) | Self::NearestNeighbors(_) | Self::Cache(_) => None,
             Self::Ridge(head) => Some(head.coefficients()),
             Self::Logistic(head) => Some(head.coefficients()),
         }
@@ -152,7 +172,7 @@ impl Head {
     #[must_use]
     pub fn intercepts(&self) -> Option<&Array1<f64>> {
         match self {
-            Self::NearestMean(_) => None,
+            Self::NearestMean(_) | Self::NearestNeighbors(_) | Self::Cache(_) => None,
             Self::Ridge(head) => Some(head.intercepts()),
             Self::Logistic(head) => Some(head.intercepts()),
         }
@@ -190,7 +210,8 @@ mod tests {
         let error = "svm".parse::<HeadKind>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "unknown head \"svm\": choose nearest-mean, ridge or logistic"
+            "unknown head \"svm\": choose nearest-mean, ridge, logistic, nearest-neighbors or \
+             cache"
         );
     }
 }

@@ -1,10 +1,27 @@
 //! The heads, one a file, and what they share.
 
+mod cache;
 mod logistic;
 mod nearest_mean;
+mod nearest_neighbors;
 mod ridge;
-mod scale;
+pub(crate) mod scale;
 
+pub use cache::{Cache, CacheHead};
 pub use logistic::{Logistic, LogisticHead};
 pub use nearest_mean::{NearestMean, NearestMeanHead};
+pub(crate) use nearest_neighbors::Keys;
+pub use nearest_neighbors::{Metric, NearestNeighbors, NearestNeighborsHead};
 pub use ridge::{Ridge, RidgeHead};
+
+/// Rows in f64, of length 1; rows of zeros stay.
+pub(crate) fn unit_rows(x: ndarray::ArrayView2<f32>) -> ndarray::Array2<f64> {
+    let mut unit = x.mapv(f64::from);
+    for mut row in unit.outer_iter_mut() {
+        let length = row.dot(&row).sqrt();
+        if length > 0.0 {
+            row /= length;
+        }
+    }
+    unit
+}

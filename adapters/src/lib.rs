@@ -53,6 +53,8 @@
 //! | --- | --- | --- |
 //! | [`NearestMean`] | there are thousands of classes, or one example of each | scikit-learn's `NearestCentroid` |
 //! | [`Ridge`] | in doubt: it sets its own penalty and its probabilities are calibrated | `RidgeClassifierCV` |
+//! | [`NearestNeighbors`] | classes have no simple shape and labels are many | `KNeighborsClassifier` |
+//! | [`Cache`] | classes consist of several groups, labels are few | Tip-Adapter, with class means |
 //! | [`Logistic`] | it must equal a model fitted elsewhere, or `c` can be tuned | `LogisticRegression` |
 //!
 //! On sentence embeddings of film reviews (2 to 19 classes, 1 to 16 labels each) the three
@@ -70,6 +72,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod calibration;
 mod classes;
 mod classifier;
 mod error;
@@ -78,11 +81,17 @@ mod file;
 mod head;
 mod heads;
 pub mod metrics;
+pub mod noise;
 mod numeric;
+mod predictions;
+pub mod selection;
 
 pub use classes::Classes;
 pub use classifier::Classifier;
 pub use error::{Error, Result};
 pub use file::{EncoderTag, HeadFile};
 pub use head::{Head, HeadKind};
-pub use heads::{Logistic, LogisticHead, NearestMean, NearestMeanHead, Ridge, RidgeHead};
+pub use heads::{
+    Cache, CacheHead, Logistic, LogisticHead, Metric, NearestMean, NearestMeanHead,
+    NearestNeighbors, NearestNeighborsHead, Ridge, RidgeHead,
+};

@@ -7,11 +7,15 @@
 mod block;
 mod cholesky;
 mod gram;
+mod lbfgs;
+mod random;
 mod softmax;
 mod tridiagonal;
 
 use block::{block, block_mut};
 pub(crate) use cholesky::Cholesky;
 pub(crate) use gram::{add_lower_gram, gram, scatter};
+pub(crate) use lbfgs::minimize;
+pub(crate) use random::Random;
 pub(crate) use softmax::softmax_rows;
 pub(crate) use tridiagonal::Tridiagonal;
