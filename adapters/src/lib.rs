@@ -75,6 +75,7 @@
 pub mod calibration;
 mod classes;
 mod classifier;
+pub mod conformal;
 mod error;
 mod examples;
 mod file;
@@ -83,6 +84,7 @@ mod heads;
 pub mod metrics;
 pub mod noise;
 mod numeric;
+pub mod open_set;
 mod predictions;
 pub mod selection;
 

@@ -10,6 +10,7 @@ mod gram;
 mod lbfgs;
 mod random;
 mod softmax;
+mod student;
 mod tridiagonal;
 
 use block::{block, block_mut};
@@ -18,4 +19,5 @@ pub(crate) use gram::{add_lower_gram, gram, scatter};
 pub(crate) use lbfgs::minimize;
 pub(crate) use random::Random;
 pub(crate) use softmax::softmax_rows;
+pub(crate) use student::student_quantile;
 pub(crate) use tridiagonal::Tridiagonal;
