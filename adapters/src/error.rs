@@ -220,13 +220,24 @@ pub enum Error {
         value: f64,
     },
 
-    /// Probabilities of another number of classes.
-    #[error("the probabilities have {found} columns but there are {expected} classes")]
+    /// Columns of another number of classes or labels.
+    #[error("{found} columns were given but there are {expected} classes or labels")]
     Columns {
         /// Columns given.
         found: usize,
         /// Classes.
         expected: usize,
+    },
+
+    /// A target of regression that is NaN or infinite.
+    #[error("target {column} of row {row} is {value}: give finite numbers, or leave the row out")]
+    Target {
+        /// Row of the example.
+        row: usize,
+        /// Its output.
+        column: usize,
+        /// The value.
+        value: f64,
     },
 
     /// Flags that do not pair with labels.

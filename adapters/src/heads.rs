@@ -12,6 +12,7 @@ pub use logistic::{Logistic, LogisticHead};
 pub use nearest_mean::{NearestMean, NearestMeanHead};
 pub(crate) use nearest_neighbors::Keys;
 pub use nearest_neighbors::{Metric, NearestNeighbors, NearestNeighborsHead};
+pub(crate) use ridge::System;
 pub use ridge::{Ridge, RidgeHead};
 
 /// Rows in f64, of length 1; rows of zeros stay.
@@ -24,4 +25,10 @@ pub(crate) fn unit_rows(x: ndarray::ArrayView2<f32>) -> ndarray::Array2<f64> {
         }
     }
     unit
+}
+
+/// Whether a loss is below another by more than the rounding of sums in another order, so that
+/// the order of examples decides no choice.
+fn clearly_below(loss: f64, other: f64) -> bool {
+    loss < other && (other.is_infinite() || other - loss > 1e-9 * (1.0 + other.abs()))
 }

@@ -65,6 +65,18 @@
 //! Embeddings are `f32`, everything computed from them is `f64`. The crate reads no model and
 //! no text, starts no thread, and contains no `unsafe`.
 //!
+//! # What else there is
+//!
+//! | question | answer |
+//! | --- | --- |
+//! | How sure should it be? | [`calibration`], from leave-one-out predictions |
+//! | Which classes can be ruled out, with a guarantee? | [`conformal`] prediction sets |
+//! | Is this something else altogether? | [`open_set`], at a wanted false-accept rate |
+//! | Which example should be labelled next? | [`selection`] |
+//! | Which labels are wrong? | [`noise`] |
+//! | How good is it? | [`metrics`], as text, JSON and [`metrics::svg`] |
+//! | What if the target is a number, or several labels hold? | [`Regression`], [`MultiLabel`] |
+//!
 //! # Limits
 //!
 //! At most [`Classes::MAX`] classes; a fit that would need over 4 GiB of working memory is
@@ -82,10 +94,12 @@ mod file;
 mod head;
 mod heads;
 pub mod metrics;
+mod multi_label;
 pub mod noise;
 mod numeric;
 pub mod open_set;
 mod predictions;
+mod regression;
 pub mod selection;
 
 pub use classes::Classes;
@@ -97,3 +111,5 @@ pub use heads::{
     Cache, CacheHead, Logistic, LogisticHead, Metric, NearestMean, NearestMeanHead,
     NearestNeighbors, NearestNeighborsHead, Ridge, RidgeHead,
 };
+pub use multi_label::{MultiLabel, MultiLabelHead};
+pub use regression::{Regression, RegressionHead};

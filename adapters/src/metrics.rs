@@ -2,6 +2,7 @@
 
 mod confusion;
 mod learning_curve;
+mod multi_label;
 mod probability;
 mod reliability;
 mod report;
@@ -9,6 +10,7 @@ pub mod svg;
 
 pub use confusion::ConfusionMatrix;
 pub use learning_curve::{LearningCurve, LearningPoint, LearningSeries};
+pub use multi_label::MultiLabelReport;
 pub use probability::{ProbabilityReport, brier_score, log_loss};
 pub use reliability::{ReliabilityBin, ReliabilityDiagram};
 pub use report::{ClassScores, ClassificationReport};

@@ -5,9 +5,9 @@ mod support;
 
 use ndarray::{Array2, Axis, concatenate};
 use offshoot_adapters::calibration::{Dirichlet, Temperature};
-use offshoot_adapters::metrics::{ReliabilityDiagram, brier_score, log_loss};
+use offshoot_adapters::metrics::{MultiLabelReport, ReliabilityDiagram, brier_score, log_loss};
 use offshoot_adapters::noise::LabelNoise;
-use offshoot_adapters::{Metric, NearestNeighbors};
+use offshoot_adapters::{Metric, MultiLabel, NearestNeighbors, Regression};
 use support::{film_names, knowing, left_out_logs, numbers, reviews};
 
 fn close(found: f64, expected: f64, tolerance: f64, what: &str) {
@@ -136,4 +136,84 @@ fn neighbours_vote_as_in_scikit_learn() {
             close(*found, expected, 1e-8, name);
         }
     }
+}
+
+/// The last 3 of 384 dimensions and a shifted one.
+fn regression_targets(x: &Array2<f32>) -> Array2<f64> {
+    Array2::from_shape_fn((x.nrows(), 4), |(i, j)| match j {
+        3 => 100.0 + 5.0 * f64::from(x[[i, 380]]),
+        _ => f64::from(x[[i, 381 + j]]),
+    })
+}
+
+#[test]
+fn regression_is_ridge_cv() {
+    let reference = knowing("regression");
+    let penalties = vec![0.03, 0.1, 0.3, 1.0, 3.0];
+    for name in ["tall", "wide"] {
+        let case = &reference[name];
+        let size = |key: &str| case[key].as_u64().unwrap() as usize;
+        let (x, _, test) = reviews(19, size("shots"), 384);
+        let targets = regression_targets(&x);
+        let cut = |x: &Array2<f32>| -> Array2<f32> {
+            x.select(Axis(1), &(0..size("dimensions")).collect::<Vec<_>>())
+        };
+        let errors = numbers(&case["mean_squared_errors"]);
+        for (&penalty, error) in penalties.iter().zip(errors) {
+            let settings = Regression { penalties: vec![penalty] };
+            let head = settings.fit(cut(&x).view(), targets.view()).unwrap();
+            close(head.leave_one_out_error(), error, 1e-9 * error, name);
+        }
+        let settings = Regression { penalties: penalties.clone() };
+        let head = settings.fit(cut(&x).view(), targets.view()).unwrap();
+        assert_eq!(head.penalty(), case["penalty"].as_f64().unwrap());
+        let predicted = head.predict(cut(&test).view()).unwrap();
+        for (found, expected) in predicted.iter().zip(numbers(&case["predictions"])) {
+            close(*found, expected, 1e-7, name);
+        }
+        // 76 reviews of 4 outputs: the intervals cover what is asked within sampling error.
+        let (low, high) = head.predict_intervals(cut(&test).view(), 0.9).unwrap();
+        let truth = regression_targets(&test);
+        let inside = truth.indexed_iter().filter(|(at, v)| low[*at] <= **v && **v <= high[*at]);
+        close(inside.count() as f64 / truth.len() as f64, 0.9, 0.06, "coverage");
+    }
+}
+
+#[test]
+fn multi_label_scores_are_those_of_scikit_learn() {
+    let reference = knowing("multi_label");
+    let flags = |name: &str| {
+        let values = numbers(&reference[name]).iter().map(|v| *v == 1.0).collect();
+        Array2::from_shape_vec((30, 4), values).unwrap()
+    };
+    let (truth, predicted) = (flags("truth"), flags("predicted"));
+    let report = MultiLabelReport::new(&film_names(4), truth.view(), predicted.view()).unwrap();
+    for (scores, expected) in report.per_label.iter().zip(numbers(&reference["f1"])) {
+        close(scores.f1, expected, 1e-12, "f1");
+    }
+    let value = |name: &str| reference[name].as_f64().unwrap();
+    close(report.micro_average.f1, value("micro"), 1e-12, "micro F1");
+    close(report.macro_average.f1, value("macro"), 1e-12, "macro F1");
+    close(report.subset_accuracy, value("subset_accuracy"), 1e-12, "subset accuracy");
+}
+
+/// Labels of real reviews: each of three names several films, so they overlap and one is rare.
+#[test]
+fn thresholds_find_rare_labels() {
+    let (x, y, test) = reviews(19, 16, 384);
+    let labelled = |film: usize| [film.is_multiple_of(2), film < 6, film == 3 || film == 11];
+    let flags =
+        |films: &[usize]| Array2::from_shape_fn((films.len(), 3), |(i, j)| labelled(films[i])[j]);
+    let truth: Vec<usize> = (0..19).flat_map(|film| std::iter::repeat_n(film, 4)).collect();
+    let head = MultiLabel::default().fit(x.view(), flags(&y).view(), film_names(3)).unwrap();
+    let report = |predicted: &Array2<bool>| {
+        MultiLabelReport::new(&film_names(3), flags(&truth).view(), predicted.view()).unwrap()
+    };
+    let chosen = report(&head.predict(test.view()).unwrap());
+    let zero = report(&head.decision_function(test.view()).unwrap().mapv(|score| score > 0.0));
+    println!("{chosen}\n{zero}");
+    assert!(chosen.macro_average.f1 > zero.macro_average.f1 + 0.05);
+    assert!(chosen.per_label[2].recall > zero.per_label[2].recall);
+    let expected = head.leave_one_out_f1().iter().sum::<f64>() / 3.0;
+    assert!((chosen.macro_average.f1 - expected).abs() < 0.15, "{expected}");
 }

@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use super::scale::fit_scale;
-use super::unit_rows;
+use super::{clearly_below, unit_rows};
 use crate::classes::Classes;
 use crate::classifier::{Classifier, check};
 use crate::error::{Error, Result};
@@ -123,7 +123,7 @@ impl Cache {
                     scores.outer_iter().zip(examples.y).filter(|(_, class)| usable(**class));
                 let loss: f64 =
                     judged.map(|(p, &class)| -p[class].max(f64::MIN_POSITIVE).ln()).sum();
-                if loss < best.0 {
+                if clearly_below(loss, best.0) {
                     best = (loss, Choice { alpha, beta, scale });
                 }
             }

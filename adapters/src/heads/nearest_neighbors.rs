@@ -2,6 +2,7 @@
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
+use super::clearly_below;
 use crate::classes::Classes;
 use crate::classifier::{Classifier, check};
 use crate::error::{Error, Result};
@@ -140,12 +141,9 @@ fn choose(keys: &Keys, choices: &[usize], examples: &Examples) -> usize {
         }
     }
     let best = losses.iter().zip(choices);
-    best.fold(
-        (f64::INFINITY, choices[0]),
-        |best, (&loss, &k)| {
-            if loss < best.0 { (loss, k) } else { best }
-        },
-    )
+    best.fold((f64::INFINITY, choices[0]), |best, (&loss, &k)| {
+        if clearly_below(loss, best.0) { (loss, k) } else { best }
+    })
     .1
 }
 

@@ -138,7 +138,7 @@ fn targets(y: &[usize], offsets: &Array1<f64>) -> Array2<f64> {
 }
 
 /// The reduced normal equations, ready for any penalty.
-struct System {
+pub(crate) struct System {
     reduced: Tridiagonal,
     /// The side they are solved on.
     side: Side,
@@ -156,17 +156,17 @@ enum Side {
 }
 
 /// The solution for one penalty.
-struct Solution {
+pub(crate) struct Solution {
     /// Dual or primal coefficients in the reduced basis.
-    solution: Array2<f64>,
+    pub(crate) solution: Array2<f64>,
     /// Leave-one-out errors `[examples, classes]`.
-    errors: Array2<f64>,
+    pub(crate) errors: Array2<f64>,
     /// Their mean square.
-    error: f64,
+    pub(crate) error: f64,
 }
 
 impl System {
-    fn new(z: &Array2<f64>, targets: Array2<f64>) -> Self {
+    pub(crate) fn new(z: &Array2<f64>, targets: Array2<f64>) -> Self {
         if z.nrows() < z.ncols() {
             let reduced = Tridiagonal::new(gram(z.view()));
             let rotated = reduced.q.t().dot(&targets);
@@ -180,7 +180,7 @@ impl System {
     }
 
     /// Solves for one penalty; `None` if it is too small to matter at this scale of data.
-    fn solve(&self, penalty: f64) -> Option<Solution> {
+    pub(crate) fn solve(&self, penalty: f64) -> Option<Solution> {
         let shifted = self.reduced.shifted(penalty)?;
         let mut solution = self.rotated.clone();
         shifted.solve(&mut solution);
@@ -207,7 +207,7 @@ impl System {
     }
 
     /// Coefficients `[classes, dimensions]`.
-    fn coefficients(&self, z: &Array2<f64>, solution: &Array2<f64>) -> Array2<f64> {
+    pub(crate) fn coefficients(&self, z: &Array2<f64>, solution: &Array2<f64>) -> Array2<f64> {
         let turned = self.reduced.q.dot(solution);
         match self.side {
             Side::Dual => turned.t().dot(z),
