@@ -27,8 +27,8 @@ pub(crate) fn unit_rows(x: ndarray::ArrayView2<f32>) -> ndarray::Array2<f64> {
     unit
 }
 
-/// Whether a loss is below another by more than the rounding of sums in another order, so that
+/// Whether a loss is below another by more than rounding and fitted scales can tell, so that
 /// the order of examples decides no choice.
 fn clearly_below(loss: f64, other: f64) -> bool {
-    loss < other && (other.is_infinite() || other - loss > 1e-9 * (1.0 + other.abs()))
+    loss < other && (other.is_infinite() || other - loss > 1e-6 * (1.0 + other.abs()))
 }
