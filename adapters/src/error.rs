@@ -148,7 +148,9 @@ pub enum Error {
     },
 
     /// The name of a head is not known.
-    #[error("unknown head {0:?}: choose nearest-mean, ridge, logistic, nearest-neighbors or cache")]
+    #[error(
+        "unknown head {0:?}: choose auto, nearest-mean, ridge, logistic, nearest-neighbors or cache"
+    )]
     UnknownHead(String),
 
     /// The optimiser did not get near enough to the optimum.

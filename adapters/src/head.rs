@@ -3,20 +3,22 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ndarray::{Array1, Array2, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use crate::classes::Classes;
 use crate::classifier::Classifier;
 use crate::error::{Error, Result};
 use crate::heads::{
-    Cache, CacheHead, Logistic, LogisticHead, NearestMean, NearestMeanHead, NearestNeighbors,
-    NearestNeighborsHead, Ridge, RidgeHead,
+    Auto, AutoHead, Cache, CacheHead, Logistic, LogisticHead, NearestMean, NearestMeanHead,
+    NearestNeighbors, NearestNeighborsHead, Ridge, RidgeHead,
 };
 
 /// The kinds of head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeadKind {
+    /// [`Auto`], named `auto`.
+    Auto,
     /// [`NearestMean`], named `nearest-mean`.
     NearestMean,
     /// [`Ridge`], named `ridge`.
@@ -31,13 +33,20 @@ pub enum HeadKind {
 
 impl HeadKind {
     /// Every kind.
-    pub const ALL: [Self; 5] =
-        [Self::NearestMean, Self::Ridge, Self::Logistic, Self::NearestNeighbors, Self::Cache];
+    pub const ALL: [Self; 6] = [
+        Self::Auto,
+        Self::NearestMean,
+        Self::Ridge,
+        Self::Logistic,
+        Self::NearestNeighbors,
+        Self::Cache,
+    ];
 
     /// The name that [`FromStr`] reads and [`fmt::Display`] writes.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Auto => "auto",
             Self::NearestMean => "nearest-mean",
             Self::Ridge => "ridge",
             Self::Logistic => "logistic",
@@ -54,6 +63,7 @@ impl HeadKind {
     /// Those of the head's own `fit`.
     pub fn fit(self, x: ArrayView2<f32>, y: &[usize], classes: Classes) -> Result<Head> {
         match self {
+            Self::Auto => Auto::default().fit(x, y, classes),
             Self::NearestMean => NearestMean::default().fit(x, y, classes),
             Self::Ridge => Ridge::default().fit(x, y, classes),
             Self::Logistic => Logistic::default().fit(x, y, classes),
@@ -84,6 +94,8 @@ impl FromStr for HeadKind {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Head {
+    /// The head that sets itself.
+    Auto(AutoHead),
     /// Nearest class mean.
     NearestMean(NearestMeanHead),
     /// Ridge classifier.
@@ -101,6 +113,7 @@ impl Head {
     #[must_use]
     pub fn kind(&self) -> HeadKind {
         match self {
+            Self::Auto(_) => HeadKind::Auto,
             Self::NearestMean(_) => HeadKind::NearestMean,
             Self::Ridge(_) => HeadKind::Ridge,
             Self::Logistic(_) => HeadKind::Logistic,
@@ -111,6 +124,7 @@ impl Head {
 
     fn classifier(&self) -> &dyn Classifier {
         match self {
+            Self::Auto(head) => head,
             Self::NearestMean(head) => head,
             Self::Ridge(head) => head,
             Self::Logistic(head) => head,
@@ -158,11 +172,37 @@ impl Head {
         self.classifier().predict(x)
     }
 
+    /// The head as a linear map whose softmax is its probabilities:
+    /// `predict_proba(x) = softmax(x Wᵀ + b)`; `None` for a head that is not linear.
+    ///
+    /// The scale that turns scores into log-odds is part of it. A nearest-mean head is linear
+    /// because `‖x‖²` is the same for every class.
+    #[must_use]
+    pub fn linear_logits(&self) -> Option<LinearLogits> {
+        let (coefficients, intercepts) = match self {
+            Self::Auto(_) | Self::NearestNeighbors(_) | Self::Cache(_) => return None,
+            Self::NearestMean(head) => {
+                // Around the mean of the means, so that a shared offset costs no digits.
+                let center = head.means.mean_axis(Axis(0))?;
+                let means = &head.means - &center;
+                let coefficients = 2.0 * head.scale * &means;
+                let sizes = means.map_axis(Axis(1), |mean| mean.dot(&mean));
+                let intercepts = -head.scale * sizes - coefficients.dot(&center);
+                (coefficients, intercepts)
+            }
+            Self::Ridge(head) => (head.scale * &head.coefficients, head.scale * &head.intercepts),
+            Self::Logistic(head) => (head.coefficients.clone(), head.intercepts.clone()),
+        };
+        Some(LinearLogits { coefficients, intercepts })
+    }
+
     /// The coefficients `[classes, dimensions]` of a linear head, or `None`.
     #[must_use]
     pub fn coefficients(&self) -> Option<&Array2<f64>> {
         match self {
-            Self::NearestMean(_) | Self::NearestNeighbors(_) | Self::Cache(_) => None,
+            Self::Auto(_) | Self::NearestMean(_) | Self::NearestNeighbors(_) | Self::Cache(_) => {
+                None
+            }
             Self::Ridge(head) => Some(head.coefficients()),
             Self::Logistic(head) => Some(head.coefficients()),
         }
@@ -172,11 +212,22 @@ impl Head {
     #[must_use]
     pub fn intercepts(&self) -> Option<&Array1<f64>> {
         match self {
-            Self::NearestMean(_) | Self::NearestNeighbors(_) | Self::Cache(_) => None,
+            Self::Auto(_) | Self::NearestMean(_) | Self::NearestNeighbors(_) | Self::Cache(_) => {
+                None
+            }
             Self::Ridge(head) => Some(head.intercepts()),
             Self::Logistic(head) => Some(head.intercepts()),
         }
     }
+}
+
+/// A linear map from an embedding to log-odds; see [`Head::linear_logits`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinearLogits {
+    /// `W`, `[classes, dimensions]`.
+    pub coefficients: Array2<f64>,
+    /// `b`, `[classes]`.
+    pub intercepts: Array1<f64>,
 }
 
 impl Classifier for Head {
@@ -200,6 +251,22 @@ impl Classifier for Head {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numeric::softmax_rows;
+
+    #[test]
+    fn linear_logits_give_the_probabilities() {
+        let x = Array2::from_shape_fn((12, 5), |(i, j)| ((i * 7 + j * 13) as f32).sin() + 9.0);
+        let labels: Vec<String> = (0..12).map(|i| (i % 3).to_string()).collect();
+        let (classes, y) = Classes::from_labels(&labels).unwrap();
+        for kind in HeadKind::ALL {
+            let head = kind.fit(x.view(), &y, classes.clone()).unwrap();
+            let Some(linear) = head.linear_logits() else { continue };
+            let mut logits = x.mapv(f64::from).dot(&linear.coefficients.t()) + linear.intercepts;
+            softmax_rows(&mut logits);
+            let difference = logits - head.predict_proba(x.view()).unwrap();
+            assert!(difference.iter().all(|d| d.abs() < 1e-9), "{kind}");
+        }
+    }
 
     #[test]
     fn kinds_are_named_and_read_back() {
@@ -210,7 +277,7 @@ mod tests {
         let error = "svm".parse::<HeadKind>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "unknown head \"svm\": choose nearest-mean, ridge, logistic, nearest-neighbors or \
+            "unknown head \"svm\": choose auto, nearest-mean, ridge, logistic, nearest-neighbors or \
              cache"
         );
     }

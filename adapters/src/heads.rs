@@ -1,5 +1,6 @@
 //! The heads, one a file, and what they share.
 
+pub(crate) mod auto;
 mod cache;
 mod logistic;
 mod nearest_mean;
@@ -7,6 +8,7 @@ mod nearest_neighbors;
 mod ridge;
 pub(crate) mod scale;
 
+pub use auto::{Auto, AutoHead, Choice};
 pub use cache::{Cache, CacheHead};
 pub use logistic::{Logistic, LogisticHead};
 pub use nearest_mean::{NearestMean, NearestMeanHead};

@@ -101,15 +101,16 @@ pub mod open_set;
 mod predictions;
 mod regression;
 pub mod selection;
+pub mod semi_supervised;
 
 pub use classes::Classes;
 pub use classifier::Classifier;
 pub use error::{Error, Result};
 pub use file::{EncoderTag, HeadFile};
-pub use head::{Head, HeadKind};
+pub use head::{Head, HeadKind, LinearLogits};
 pub use heads::{
-    Cache, CacheHead, Logistic, LogisticHead, Metric, NearestMean, NearestMeanHead,
-    NearestNeighbors, NearestNeighborsHead, Ridge, RidgeHead,
+    Auto, AutoHead, Cache, CacheHead, Choice, Logistic, LogisticHead, Metric, NearestMean,
+    NearestMeanHead, NearestNeighbors, NearestNeighborsHead, Ridge, RidgeHead,
 };
 pub use multi_label::{MultiLabel, MultiLabelHead};
 pub use regression::{Regression, RegressionHead};

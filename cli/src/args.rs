@@ -5,7 +5,7 @@ use clap::builder::styling::{AnsiColor, Effects};
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    completions, embed, evaluate, import, info, learn, man, predict, quickstart, similarity,
+    completions, embed, evaluate, fuse, import, info, learn, man, predict, quickstart, similarity,
     unpack, verify,
 };
 
@@ -75,6 +75,7 @@ pub(crate) enum Command {
     Learn(learn::Args),
     Predict(predict::Args),
     Evaluate(evaluate::Args),
+    Fuse(fuse::Args),
     Similarity(similarity::Args),
     Completions(completions::Args),
     Man(man::Args),

@@ -202,6 +202,7 @@ impl From<export::Error> for Failure {
             E::Io { action, path, source } => return Self::io(action, &path, &source),
             E::Interrupted => Code::Interrupted,
             E::Operator { .. } => Code::Failed,
+            E::Head(_) => Code::Artifact,
             _ => Code::Data,
         };
         Self::new(code, error.to_string())
