@@ -242,6 +242,74 @@ pub enum Error {
         predicted: usize,
     },
 
+    /// A value that is no probability.
+    #[error(
+        "row {row} gives class {class} the probability {value}: probabilities must lie between 0 \
+         and 1"
+    )]
+    NotProbability {
+        /// Row of the value.
+        row: usize,
+        /// Its column.
+        class: usize,
+        /// The value.
+        value: f64,
+    },
+
+    /// Probabilities of one example that do not add up to 1.
+    #[error(
+        "the probabilities of row {row} sum to {sum}, not 1: give the probability of every class"
+    )]
+    ProbabilitySum {
+        /// The row.
+        row: usize,
+        /// Their sum.
+        sum: f64,
+    },
+
+    /// A value that is no logarithm of a probability.
+    #[error(
+        "row {row} gives class {class} the log-probability {value}: logarithms of probabilities \
+         are at most 0"
+    )]
+    NotLogProbability {
+        /// Row of the value.
+        row: usize,
+        /// Its column.
+        class: usize,
+        /// The value.
+        value: f64,
+    },
+
+    /// Columns of another number of classes or labels.
+    #[error("{found} columns were given but there are {expected} classes or labels")]
+    Columns {
+        /// Columns given.
+        found: usize,
+        /// Classes.
+        expected: usize,
+    },
+
+    /// A target of regression that is NaN or infinite.
+    #[error("target {column} of row {row} is {value}: give finite numbers, or leave the row out")]
+    Target {
+        /// Row of the example.
+        row: usize,
+        /// Its output.
+        column: usize,
+        /// The value.
+        value: f64,
+    },
+
+    /// Flags that do not pair with labels.
+    #[error("{rows} labels but {flags} flags of usable rows: give one flag for each label")]
+    FlagCount {
+        /// Labels given.
+        rows: usize,
+        /// Flags given.
+        flags: usize,
+    },
+
     /// A file could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

@@ -9,8 +9,8 @@ use crate::classes::Classes;
 use crate::classifier::Classifier;
 use crate::error::{Error, Result};
 use crate::heads::{
-    Auto, AutoHead, Discriminant, DiscriminantHead, Logistic, LogisticHead, NearestMean,
-    NearestMeanHead, Ridge, RidgeHead,
+    Auto, AutoHead, Cache, CacheHead, Discriminant, DiscriminantHead, Logistic, LogisticHead,
+    NearestMean, NearestMeanHead, NearestNeighbors, NearestNeighborsHead, Ridge, RidgeHead,
 };
 
 /// The kinds of head.
@@ -27,12 +27,23 @@ pub enum HeadKind {
     Logistic,
     /// [`Discriminant`], named `discriminant`.
     Discriminant,
+    /// [`NearestNeighbors`], named `nearest-neighbors`.
+    NearestNeighbors,
+    /// [`Cache`], named `cache`.
+    Cache,
 }
 
 impl HeadKind {
     /// Every kind.
-    pub const ALL: [Self; 5] =
-        [Self::Auto, Self::NearestMean, Self::Ridge, Self::Discriminant, Self::Logistic];
+    pub const ALL: [Self; 7] = [
+        Self::Auto,
+        Self::NearestMean,
+        Self::Ridge,
+        Self::Discriminant,
+        Self::Logistic,
+        Self::NearestNeighbors,
+        Self::Cache,
+    ];
 
     /// The names of all kinds, for people.
     pub(crate) fn names() -> String {
@@ -48,6 +59,8 @@ impl HeadKind {
             Self::Ridge => "ridge",
             Self::Logistic => "logistic",
             Self::Discriminant => "discriminant",
+            Self::NearestNeighbors => "nearest-neighbors",
+            Self::Cache => "cache",
         }
     }
 
@@ -64,6 +77,8 @@ impl HeadKind {
             Self::Ridge => Ridge::default().fit(x, y, classes),
             Self::Logistic => Logistic::default().fit(x, y, classes),
             Self::Discriminant => Discriminant::default().fit(x, y, classes),
+            Self::NearestNeighbors => NearestNeighbors::default().fit(x, y, classes),
+            Self::Cache => Cache::default().fit(x, y, classes),
         }
     }
 }
@@ -99,6 +114,10 @@ pub enum Head {
     Logistic(LogisticHead),
     /// Linear discriminant.
     Discriminant(DiscriminantHead),
+    /// Nearest neighbours.
+    NearestNeighbors(NearestNeighborsHead),
+    /// Cache of examples beside class means.
+    Cache(CacheHead),
 }
 
 impl Head {
@@ -111,6 +130,8 @@ impl Head {
             Self::Ridge(_) => HeadKind::Ridge,
             Self::Logistic(_) => HeadKind::Logistic,
             Self::Discriminant(_) => HeadKind::Discriminant,
+            Self::NearestNeighbors(_) => HeadKind::NearestNeighbors,
+            Self::Cache(_) => HeadKind::Cache,
         }
     }
 
@@ -121,6 +142,8 @@ impl Head {
             Self::Ridge(head) => head,
             Self::Logistic(head) => head,
             Self::Discriminant(head) => head,
+            Self::NearestNeighbors(head) => head,
+            Self::Cache(head) => head,
         }
     }
 
@@ -171,7 +194,7 @@ impl Head {
     #[must_use]
     pub fn linear_logits(&self) -> Option<LinearLogits> {
         let (coefficients, intercepts) = match self {
-            Self::Auto(_) => return None,
+            Self::Auto(_) | Self::NearestNeighbors(_) | Self::Cache(_) => return None,
             Self::NearestMean(head) => {
                 // Around the mean of the means, so that a shared offset costs no digits.
                 let center = head.means.mean_axis(Axis(0))?;
@@ -194,7 +217,9 @@ impl Head {
     #[must_use]
     pub fn coefficients(&self) -> Option<&Array2<f64>> {
         match self {
-            Self::Auto(_) | Self::NearestMean(_) => None,
+            Self::Auto(_) | Self::NearestMean(_) | Self::NearestNeighbors(_) | Self::Cache(_) => {
+                None
+            }
             Self::Ridge(head) => Some(head.coefficients()),
             Self::Logistic(head) => Some(head.coefficients()),
             Self::Discriminant(head) => Some(head.coefficients()),
@@ -205,7 +230,9 @@ impl Head {
     #[must_use]
     pub fn intercepts(&self) -> Option<&Array1<f64>> {
         match self {
-            Self::Auto(_) | Self::NearestMean(_) => None,
+            Self::Auto(_) | Self::NearestMean(_) | Self::NearestNeighbors(_) | Self::Cache(_) => {
+                None
+            }
             Self::Ridge(head) => Some(head.intercepts()),
             Self::Logistic(head) => Some(head.intercepts()),
             Self::Discriminant(head) => Some(head.intercepts()),
@@ -269,7 +296,8 @@ mod tests {
         let error = "svm".parse::<HeadKind>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "unknown head \"svm\": choose one of auto, nearest-mean, ridge, discriminant, logistic"
+            "unknown head \"svm\": choose one of auto, nearest-mean, ridge, discriminant, logistic, \
+             nearest-neighbors, cache"
         );
     }
 }

@@ -54,6 +54,8 @@
 //! | [`NearestMean`] | there are thousands of classes, or one example of each | scikit-learn's `NearestCentroid` |
 //! | [`Ridge`] | in doubt: it sets its own penalty and its probabilities are calibrated | `RidgeClassifierCV` |
 //! | [`Discriminant`] | there are 8 examples of a class or more | `LinearDiscriminantAnalysis` |
+//! | [`NearestNeighbors`] | classes have no simple shape and labels are many | `KNeighborsClassifier` |
+//! | [`Cache`] | classes consist of several groups, labels are few | Tip-Adapter, with class means |
 //! | [`Logistic`] | it must equal a model fitted elsewhere, or `c` can be tuned | `LogisticRegression` |
 //!
 //! On sentence embeddings of film reviews (2 to 19 classes, 1 to 16 labels each) nearest mean,
@@ -73,6 +75,18 @@
 //! the nearest mean, ridge and the discriminant; [`RecursiveRidge`] keeps a ridge head up to
 //! date in O(d²) an example.
 //!
+//! # What else there is
+//!
+//! | question | answer |
+//! | --- | --- |
+//! | How sure should it be? | [`calibration`], from leave-one-out predictions |
+//! | Which classes can be ruled out, with a guarantee? | [`conformal`] prediction sets |
+//! | Is this something else altogether? | [`open_set`], at a wanted false-accept rate |
+//! | Which example should be labelled next? | [`selection`] |
+//! | Which labels are wrong? | [`noise`] |
+//! | How good is it? | [`metrics`], as text, JSON and [`metrics::svg`] |
+//! | What if the target is a number, or several labels hold? | [`Regression`], [`MultiLabel`] |
+//!
 //! # Limits
 //!
 //! At most [`Classes::MAX`] classes; a fit that would need over 4 GiB of working memory is
@@ -80,16 +94,24 @@
 
 #![forbid(unsafe_code)]
 
+pub mod calibration;
 mod classes;
 mod classifier;
+pub mod conformal;
 mod error;
 mod examples;
 mod file;
 mod head;
 mod heads;
 pub mod metrics;
+mod multi_label;
+pub mod noise;
 mod numeric;
+pub mod open_set;
+mod predictions;
 mod recursive;
+mod regression;
+pub mod selection;
 pub mod semi_supervised;
 pub mod statistics;
 
@@ -98,8 +120,12 @@ pub use classifier::Classifier;
 pub use error::{Error, Result};
 pub use file::{EncoderTag, HeadFile, StatisticsFile};
 pub use head::{Head, HeadKind, LinearLogits};
+pub use heads::auto;
 pub use heads::{
-    Auto, AutoHead, Choice, Discriminant, DiscriminantHead, Logistic, LogisticHead, NearestMean,
-    NearestMeanHead, Ridge, RidgeHead,
+    Auto, AutoHead, Cache, CacheHead, Choice, Discriminant, DiscriminantHead, Logistic,
+    LogisticHead, Metric, NearestMean, NearestMeanHead, NearestNeighbors, NearestNeighborsHead,
+    Ridge, RidgeHead,
 };
+pub use multi_label::{MultiLabel, MultiLabelHead};
 pub use recursive::RecursiveRidge;
+pub use regression::{Regression, RegressionHead};

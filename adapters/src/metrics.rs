@@ -1,9 +1,18 @@
 //! How good predictions are.
 
 mod confusion;
+mod learning_curve;
+mod multi_label;
+mod probability;
+mod reliability;
 mod report;
+pub mod svg;
 
 pub use confusion::ConfusionMatrix;
+pub use learning_curve::{LearningCurve, LearningPoint, LearningSeries};
+pub use multi_label::MultiLabelReport;
+pub use probability::{ProbabilityReport, brier_score, log_loss};
+pub use reliability::{ReliabilityBin, ReliabilityDiagram};
 pub use report::{ClassScores, ClassificationReport};
 
 use crate::error::{Error, Result};

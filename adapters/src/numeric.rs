@@ -7,16 +7,22 @@
 mod block;
 mod cholesky;
 mod gram;
+mod lbfgs;
 mod packed;
 mod parallel;
+mod random;
 mod softmax;
+mod student;
 mod tridiagonal;
 
 pub(crate) use block::block;
 use block::block_mut;
 pub(crate) use cholesky::Cholesky;
 pub(crate) use gram::{add_lower_gram, gram, scatter};
+pub(crate) use lbfgs::minimize;
 pub(crate) use packed::{Packed, add_scaled, dot, multiply};
 pub(crate) use parallel::map as parallel_map;
+pub(crate) use random::Random;
 pub(crate) use softmax::softmax_rows;
+pub(crate) use student::student_quantile;
 pub(crate) use tridiagonal::{ROWS, Shifted, Tridiagonal};

@@ -107,6 +107,7 @@ fn identical_examples_give_what_the_labels_say() {
                     assert!((probabilities[[0, 0]] - 0.6).abs() < 1e-6, "{probabilities}");
                 }
                 HeadKind::NearestMean => assert_eq!(probabilities[[0, 0]], 0.5),
+                HeadKind::Cache => assert!((probabilities[[0, 0]] - 0.5).abs() < 1e-9),
                 _ => assert!(probabilities[[0, 0]] >= 0.5),
             }
         }

@@ -8,7 +8,10 @@ use super::container::Tensor;
 use crate::classes::Classes;
 use crate::head::{Head, HeadKind};
 use crate::heads::auto;
-use crate::heads::{DiscriminantHead, LogisticHead, NearestMeanHead, RidgeHead};
+use crate::heads::{
+    CacheHead, DiscriminantHead, Keys, LogisticHead, Metric, NearestMeanHead, NearestNeighborsHead,
+    RidgeHead,
+};
 
 /// The tensors of a head.
 pub(super) fn of(head: &Head) -> BTreeMap<String, Tensor> {
@@ -40,6 +43,19 @@ pub(super) fn of(head: &Head) -> BTreeMap<String, Tensor> {
             ("coefficients", matrix(&head.coefficients)),
             ("intercepts", vector(&head.intercepts)),
             ("penalty", scalar(head.penalty)),
+            ("scale", scalar(head.scale)),
+        ]),
+        Head::NearestNeighbors(head) => named(vec![
+            ("examples", matrix(&head.keys.x)),
+            ("labels", indices(&head.keys.y)),
+            ("neighbors", scalar(head.neighbors as f64)),
+            ("euclidean", scalar(f64::from(u8::from(head.metric() == Metric::Euclidean)))),
+        ]),
+        Head::Cache(head) => named(vec![
+            ("examples", matrix(&head.keys)),
+            ("labels", indices(&head.y)),
+            ("alpha", scalar(head.alpha)),
+            ("beta", scalar(head.beta)),
             ("scale", scalar(head.scale)),
         ]),
     }
@@ -87,6 +103,29 @@ pub(super) fn head(
             scale: tensors.positive("scale")?,
             classes,
         }),
+        HeadKind::NearestNeighbors => {
+            let (examples, y) = tensors.examples()?;
+            let metric = match tensors.scalar("euclidean")? {
+                0.0 => Metric::Cosine,
+                1.0 => Metric::Euclidean,
+                other => return Err(format!("tensor \"euclidean\" holds {other}, not 0 or 1")),
+            };
+            let neighbors = tensors.index("neighbors", y.len() + 1)?;
+            if neighbors == 0 {
+                return Err("tensor \"neighbors\" holds 0".to_owned());
+            }
+            let keys = Keys::from_compared(examples, y, metric);
+            Head::NearestNeighbors(NearestNeighborsHead { classes, keys, neighbors })
+        }
+        HeadKind::Cache => {
+            let (examples, y) = tensors.examples()?;
+            let alpha = tensors.scalar("alpha")?;
+            if alpha < 0.0 {
+                return Err(format!("tensor \"alpha\" holds {alpha}"));
+            }
+            let (beta, scale) = (tensors.positive("beta")?, tensors.positive("scale")?);
+            Head::Cache(CacheHead::new(classes, examples, y, alpha, beta, scale))
+        }
     })
 }
 
@@ -98,8 +137,17 @@ fn vector(values: &Array1<f64>) -> Tensor {
     Tensor { shape: values.shape().to_vec(), values: values.to_vec() }
 }
 
+fn indices(values: &[usize]) -> Tensor {
+    Tensor { shape: vec![values.len()], values: values.iter().map(|&v| v as f64).collect() }
+}
+
 fn scalar(value: f64) -> Tensor {
     Tensor { shape: vec![1], values: vec![value] }
+}
+
+/// The whole number below `end` that a float is.
+fn whole(value: f64, end: usize) -> Option<usize> {
+    (value >= 0.0 && value < end as f64 && value.fract() == 0.0).then_some(value as usize)
 }
 
 /// Tensors that are taken out one by one, each checked.
@@ -137,6 +185,33 @@ impl Tensors {
         let shape = (self.classes, self.dimensions);
         let values = self.take(name, &[shape.0, shape.1])?;
         Array2::from_shape_vec(shape, values).map_err(|error| format!("tensor {name:?}: {error}"))
+    }
+
+    /// Examples `[any, dimensions]` and the class of each, at least one of each class.
+    fn examples(&mut self) -> Result<(Array2<f64>, Vec<usize>), String> {
+        let rows = self.tensors.get("labels").map_or(0, |labels| labels.values.len());
+        let values = self.take("examples", &[rows, self.dimensions])?;
+        let examples = Array2::from_shape_vec((rows, self.dimensions), values)
+            .map_err(|error| format!("tensor \"examples\": {error}"))?;
+        let labels = self.take("labels", &[rows])?;
+        let mut seen = vec![false; self.classes];
+        let mut y = Vec::with_capacity(rows);
+        for label in labels {
+            let class = whole(label, self.classes)
+                .ok_or(format!("tensor \"labels\" holds {label}, which is no class"))?;
+            seen[class] = true;
+            y.push(class);
+        }
+        match seen.iter().position(|seen| !seen) {
+            Some(class) => Err(format!("class {class} has no example")),
+            None => Ok((examples, y)),
+        }
+    }
+
+    /// A whole number below `end`.
+    fn index(&mut self, name: &str, end: usize) -> Result<usize, String> {
+        let value = self.scalar(name)?;
+        whole(value, end).ok_or(format!("tensor {name:?} holds {value}"))
     }
 
     fn vector(&mut self, name: &str) -> Result<Array1<f64>, String> {

@@ -11,7 +11,8 @@ use crate::error::{Error, Result};
 use crate::examples::Examples;
 use crate::head::Head;
 use crate::numeric::softmax_rows;
-use system::{PANEL, System};
+use system::PANEL;
+pub(crate) use system::System;
 
 /// Scale of the prior on `τ` in units of one over the mean margin of the examples.
 const PRIOR_SCALE: f64 = 4.0;

@@ -15,7 +15,7 @@ const REACH: f64 = 12.0;
 ///
 /// `scores` `[examples, classes]` must be made without the example of their row; only rows
 /// for which `usable` holds are read.
-pub(super) fn fit_scale(
+pub(crate) fn fit_scale(
     scores: &Array2<f64>,
     y: &[usize],
     usable: impl Fn(usize) -> bool,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use ndarray::Array2;
+use serde::{Serialize, Serializer};
 
 use super::check;
 use crate::classes::Classes;
@@ -18,9 +19,13 @@ const LISTED: usize = 20;
 ///
 /// Only the cells that occur are kept, so that thousands of classes cost no more than the
 /// predictions themselves.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// As JSON it is `{"classes": [name, …], "cells": [[truth, predicted, count], …]}`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ConfusionMatrix {
+    #[serde(serialize_with = "names")]
     classes: Classes,
+    #[serde(serialize_with = "triples")]
     cells: BTreeMap<(usize, usize), u64>,
 }
 
@@ -68,6 +73,21 @@ impl ConfusionMatrix {
         self.cells().for_each(|(truth, predicted, count)| array[[truth, predicted]] = count);
         array
     }
+}
+
+/// The names of classes.
+pub(super) fn names<S: Serializer>(
+    classes: &Classes,
+    to: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    to.collect_seq(classes.names())
+}
+
+fn triples<S: Serializer>(
+    cells: &BTreeMap<(usize, usize), u64>,
+    to: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    to.collect_seq(cells.iter().map(|(&(truth, predicted), &count)| (truth, predicted, count)))
 }
 
 /// A table for up to 20 classes, else the 20 most frequent confusions.
@@ -138,6 +158,13 @@ mod tests {
         let predicted: Vec<usize> = (0..30).chain([6, 6]).collect();
         let matrix = ConfusionMatrix::new(&classes(30), &truth, &predicted).unwrap();
         assert_eq!(matrix.to_string(), "       2  c5 taken for c6\n");
+    }
+
+    #[test]
+    fn json_holds_the_cells_that_occur() {
+        let matrix = ConfusionMatrix::new(&classes(3), &[0, 0, 2], &[0, 0, 1]).unwrap();
+        let json = serde_json::to_string(&matrix).unwrap();
+        assert_eq!(json, r#"{"classes":["c0","c1","c2"],"cells":[[0,0,2],[2,1,1]]}"#);
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
-use super::confusion::{ConfusionMatrix, shown};
+use serde::Serialize;
+
+use super::confusion::{ConfusionMatrix, names, shown};
 use crate::classes::Classes;
 use crate::error::Result;
 
 /// The scores of one class, or averages over classes; each 0 to 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct ClassScores {
     /// Share of the predictions of the class that are right; 0 if there are none.
     pub precision: f64,
@@ -23,9 +25,10 @@ pub struct ClassScores {
 /// `classification_report` with `zero_division=0`.
 ///
 /// Averages run over all classes of the head, also those without an example here.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ClassificationReport {
     /// The classes.
+    #[serde(serialize_with = "names")]
     pub classes: Classes,
     /// Scores of each class, in class order.
     pub per_class: Vec<ClassScores>,

@@ -67,3 +67,53 @@ pub(crate) fn numbers(value: &Value) -> Vec<f64> {
 pub(crate) fn film_names(films: usize) -> offshoot_adapters::Classes {
     offshoot_adapters::Classes::new((0..films).map(|f| format!("film{f:02}")).collect()).unwrap()
 }
+
+/// The reference results of one part of `make_knowing.py`.
+pub(crate) fn knowing(part: &str) -> Value {
+    let text = fs::read_to_string(fixture("knowing.json")).unwrap();
+    serde_json::from_str::<Value>(&text).unwrap()[part].clone()
+}
+
+/// Leave-one-out log-probabilities of the nearest class mean, `softmax(-20 distance²)`.
+pub(crate) fn left_out_logs(x: &Array2<f32>, y: &[usize], classes: usize) -> Array2<f64> {
+    let x = x.mapv(f64::from);
+    let (n, d) = x.dim();
+    let mut logs = Array2::zeros((n, classes));
+    for i in 0..n {
+        let mut scores = vec![0.0; classes];
+        for (class, score) in scores.iter_mut().enumerate() {
+            let rest: Vec<usize> = (0..n).filter(|&j| j != i && y[j] == class).collect();
+            for column in 0..d {
+                let sum: f64 = rest.iter().map(|&j| x[[j, column]]).sum();
+                *score -= 20.0 * (x[[i, column]] - sum / rest.len() as f64).powi(2);
+            }
+        }
+        let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let total: f64 = scores.iter().map(|score| (score - largest).exp()).sum();
+        for (class, score) in scores.iter().enumerate() {
+            logs[[i, class]] = score - largest - total.ln();
+        }
+    }
+    logs
+}
+
+/// Random draws of tests, SplitMix64.
+pub(crate) struct Draws(pub(crate) u64);
+
+impl Draws {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % end as u64) as usize
+    }
+
+    /// 0 to `n` in random order.
+    pub(crate) fn shuffled(&mut self, n: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..n).collect();
+        for last in (1..n).rev() {
+            order.swap(last, self.below(last + 1));
+        }
+        order
+    }
+}

@@ -1,10 +1,10 @@
 //! A head as operators after the embedding.
 
-use offshoot::adapters::HeadFile;
+use offshoot::adapters::{Head, HeadFile};
 use offshoot::bundle::Manifest;
 use onnx_protobuf::TensorProto;
 
-use super::batch;
+use super::{batch, mixture};
 use crate::error::{Error, Result};
 use crate::graph::{Attribute, ElementType, Graph, Tensor, TensorData, TensorType, Value};
 use crate::shape;
@@ -21,8 +21,13 @@ pub(super) fn append(
     head: &HeadFile,
 ) -> Result<Vec<String>> {
     let x = cut(g, embedding, manifest, head.encoder.dimensions)?;
-    let logits = logits(g, x, head)?;
-    let probabilities = g.softmax(logits, -1)?;
+    let probabilities = match &head.head {
+        Head::Auto(head) => mixture::probabilities(g, x, head)?,
+        _ => {
+            let logits = logits(g, x, head)?;
+            g.softmax(logits, -1)?
+        }
+    };
     let index = TensorType::new(ElementType::Int64, vec![batch()]);
     let attributes = vec![Attribute::int("axis", -1), Attribute::int("keepdims", 0)];
     let index = g.push("ArgMax", &[probabilities], attributes, index)?;
@@ -53,7 +58,11 @@ fn cut(g: &mut Graph, embedding: Value, manifest: &Manifest, width: usize) -> Re
 /// Scores `[batch, classes]` whose softmax is the head's probabilities.
 fn logits(g: &mut Graph, x: Value, head: &HeadFile) -> Result<Value> {
     let linear = head.head.linear_logits().ok_or_else(|| {
-        Error::Head(format!("a head of the kind {} cannot be fused yet", head.head.kind()))
+        Error::Head(format!(
+            "a head of the kind {} compares with every example it keeps and cannot be fused: learn \
+             one of another kind, such as auto",
+            head.head.kind()
+        ))
     })?;
     let (classes, width) = linear.coefficients.dim();
     let weight: Vec<f32> = linear.coefficients.t().iter().map(|&v| v as f32).collect();

@@ -1,6 +1,7 @@
 //! An encoder and a head as one plain ONNX file.
 
 mod classifier;
+mod mixture;
 mod weights;
 
 use std::path::{Path, PathBuf};
@@ -65,7 +66,8 @@ pub struct Fused {
 /// operators.
 ///
 /// # Errors
-/// [`Error::Head`] when the head belongs to another encoder; [`Error::Archive`] when something
+/// [`Error::Head`] when the head belongs to another encoder or is of a kind that votes among
+/// its examples (nearest-neighbors, cache); [`Error::Archive`] when something
 /// stands at `output` and overwriting was not allowed, or the file would pass 2 GiB;
 /// [`Error::Runtime`] when the bundle is damaged; [`Error::Io`]; [`Error::Interrupted`]. On
 /// every error `output` is as it was before.

@@ -4,7 +4,8 @@ use super::kernel::{FeatureMap, Kernel};
 
 /// How a member of the mixture is fitted.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Method {
+#[non_exhaustive]
+pub enum Method {
     /// Ridge regression on class indicators.
     Ridge,
     /// Shared-covariance Gaussian discriminant.

@@ -11,7 +11,8 @@ const LENGTH_FLOOR: f64 = 1e-12;
 
 /// What a map does with the inner products of centred embeddings.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Kernel {
+#[non_exhaustive]
+pub enum Kernel {
     /// `a·b`.
     Linear,
     /// `a·b / ‖a‖‖b‖`.
@@ -26,20 +27,23 @@ pub(crate) enum Kernel {
 
 /// A feature map: what the embeddings are divided by, and how they are compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct FeatureMap {
-    pub(crate) kernel: Kernel,
+pub struct FeatureMap {
+    /// How they are compared.
+    pub kernel: Kernel,
     /// Whether each dimension is divided by its standard deviation first.
-    pub(crate) standardized: bool,
+    pub standardized: bool,
 }
 
 impl Kernel {
     /// Whether rows are scaled to unit length before they are compared.
-    pub(crate) fn is_unit(self) -> bool {
+    #[must_use]
+    pub fn is_unit(self) -> bool {
         matches!(self, Self::Cosine | Self::CosineGaussian(_))
     }
 
     /// Whether it is an inner product of (scaled) embeddings.
-    pub(crate) fn is_linear(self) -> bool {
+    #[must_use]
+    pub fn is_linear(self) -> bool {
         matches!(self, Self::Linear | Self::Cosine)
     }
 

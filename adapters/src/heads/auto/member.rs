@@ -4,21 +4,25 @@ use ndarray::{Array1, Array2};
 
 use super::candidates::Method;
 use super::kernel::{FeatureMap, Kernel, sizes, to_unit};
-use super::{Choice, Fit};
+use super::{AutoHead, Choice, Fit};
 
 /// `softmax(κ(x, ·) A + b)`, the scale τ taken into `A` and `b`.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Member {
-    pub(crate) map: FeatureMap,
-    pub(crate) method: Method,
-    pub(crate) penalty: f64,
-    pub(crate) weight: f64,
+pub struct Member {
+    /// The feature map.
+    pub map: FeatureMap,
+    /// How it was fitted.
+    pub method: Method,
+    /// Its penalty, in the units of its method.
+    pub penalty: f64,
+    /// Its share of the mixture; all sum to 1.
+    pub weight: f64,
     /// Mean squared distance of two examples under the map's scaling.
-    pub(crate) spread: f64,
+    pub spread: f64,
     /// `[dimensions, classes]` for a linear map, else `[examples, classes]`.
-    pub(crate) coefficients: Array2<f64>,
+    pub coefficients: Array2<f64>,
     /// `[classes]`.
-    pub(crate) intercepts: Array1<f64>,
+    pub intercepts: Array1<f64>,
 }
 
 impl Member {
@@ -66,6 +70,13 @@ impl Member {
             self.spread,
         );
         kernel.dot(&self.coefficients) + &self.intercepts
+    }
+
+    /// The examples as its kernel compares them, `[examples, dimensions]`.
+    #[must_use]
+    pub fn keys(&self, head: &AutoHead) -> Array2<f64> {
+        let centered = head.examples.mapv(f64::from) - &head.mean;
+        scaled(&centered, self.map, &head.inverse_deviations)
     }
 
     pub(super) fn choice(&self) -> Choice {

@@ -10,10 +10,12 @@ use std::fmt;
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
-use self::candidates::{DISCRIMINANT, MAPS, Method, RIDGE, log_prior};
+pub use self::candidates::Method;
+use self::candidates::{DISCRIMINANT, MAPS, RIDGE, log_prior};
 use self::dual::{Centered, DualDiscriminant, DualFit, DualRidge};
-use self::kernel::{FeatureMap, Products, inverse_deviations, to_unit};
-pub(crate) use self::member::Member;
+pub use self::kernel::{FeatureMap, Kernel};
+use self::kernel::{Products, inverse_deviations, to_unit};
+pub use self::member::Member;
 pub(crate) use self::tensors::{from_tensors, tensors};
 use super::scale::fit_scale;
 use crate::classes::Classes;
@@ -26,7 +28,7 @@ use crate::numeric::softmax_rows;
 /// Scale of the prior on a member's `τ` in units of one over its mean margin.
 const PRIOR_SCALE: f64 = 4.0;
 /// Power of the mixture's probabilities: a mean of calibrated answers is too timid.
-const SHARPNESS: f64 = 1.2;
+pub const SHARPNESS: f64 = 1.2;
 /// Members with less weight than this are left out.
 const WEIGHT_FLOOR: f64 = 5e-3;
 /// Most examples on which every map is tried.
@@ -313,6 +315,24 @@ impl AutoHead {
         let mut choices: Vec<Choice> = self.members.iter().map(Member::choice).collect();
         choices.sort_by(|a, b| b.weight.total_cmp(&a.weight));
         choices
+    }
+
+    /// The members of the mixture, in the order in which they were fitted.
+    #[must_use]
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// What is taken from every embedding first, `[dimensions]`.
+    #[must_use]
+    pub fn mean(&self) -> &Array1<f64> {
+        &self.mean
+    }
+
+    /// What standardising maps multiply centred embeddings by, `[dimensions]`.
+    #[must_use]
+    pub fn inverse_deviations(&self) -> &Array1<f64> {
+        &self.inverse_deviations
     }
 
     /// Whether it holds the embeddings of the examples.

@@ -8,7 +8,7 @@ use crate::numeric::{ROWS, Shifted, Tridiagonal, block, gram, parallel_map, scat
 pub(super) const PANEL: usize = 512;
 
 /// The reduced normal equations, ready for any penalty.
-pub(super) struct System {
+pub(crate) struct System {
     reduced: Tridiagonal,
     side: Side,
     /// The examples in the reduced basis, in parts of `[m, ROWS]` columns: `QᵀZᵀ`, or `Qᵀ`
@@ -19,7 +19,7 @@ pub(super) struct System {
     /// Targets in the reduced basis, `[m, classes]`.
     rotated: Array2<f64>,
     /// `Zᵀ` times the targets, `[dimensions, classes]`.
-    pub(super) moments: Array2<f64>,
+    pub(crate) moments: Array2<f64>,
 }
 
 /// The side that the equations are solved on.
@@ -32,15 +32,15 @@ enum Side {
 }
 
 /// The solution for one penalty.
-pub(super) struct Solution {
+pub(crate) struct Solution {
     /// Dual or primal coefficients in the reduced basis.
-    pub(super) solution: Array2<f64>,
+    pub(crate) solution: Array2<f64>,
     /// Leave-one-out errors `[examples, classes]`.
-    pub(super) errors: Array2<f64>,
+    pub(crate) errors: Array2<f64>,
 }
 
 impl System {
-    pub(super) fn new(z: &Array2<f64>, targets: Array2<f64>) -> Self {
+    pub(crate) fn new(z: &Array2<f64>, targets: Array2<f64>) -> Self {
         let (n, d) = z.dim();
         let (reduced, side) = if n < d {
             (Tridiagonal::new(gram(z.view())), Side::Dual)
@@ -62,7 +62,7 @@ impl System {
 
     /// The mean squared leave-one-out error at each penalty; not finite where the penalty is
     /// too small to matter at this scale of data.
-    pub(super) fn errors(&self, penalties: &[f64]) -> Vec<f64> {
+    pub(crate) fn errors(&self, penalties: &[f64]) -> Vec<f64> {
         let count = self.targets.len() as f64;
         let at_once = (PANEL / self.targets.ncols().max(1)).max(1);
         let mut errors = Vec::with_capacity(penalties.len());
@@ -83,7 +83,7 @@ impl System {
     }
 
     /// Solves for one penalty.
-    pub(super) fn solve(&self, penalty: f64) -> Option<Solution> {
+    pub(crate) fn solve(&self, penalty: f64) -> Option<Solution> {
         let solved = self.reduce(penalty);
         solved.shifted.as_ref()?;
         let parts = self.each_part(&[&solved], |mut errors| errors.swap_remove(0));
@@ -151,7 +151,7 @@ impl System {
     }
 
     /// Coefficients `[classes, dimensions]`.
-    pub(super) fn coefficients(&self, z: &Array2<f64>, solution: &Array2<f64>) -> Array2<f64> {
+    pub(crate) fn coefficients(&self, z: &Array2<f64>, solution: &Array2<f64>) -> Array2<f64> {
         let turned = self.reduced.q.dot(solution);
         match self.side {
             Side::Dual => turned.t().dot(z),
