@@ -101,7 +101,7 @@ def main():
             for h in heads:
                 if h in row:
                     lead[h].append((row[h]["accuracy"] - cell[best], int(shots)))
-                    if shots == "8":
+                    if shots == "8" and row[h]["ece"] is not None:
                         ece[h].append((row[h]["ece"], cell["ece"]))
     print("\n| head | mean lead over the best peer | least | mean lead at 1 to 4 | ECE at 8 | scikit-learn's logistic |")
     print("| --- | --- | --- | --- | --- | --- |")
