@@ -236,9 +236,8 @@ fn child(path: &Path) {
         let update = Update::read(&line.unwrap());
         match &update {
             Update::Teach { first, count } => {
-                let new = |tag| {
-                    NewExample::new(embedding(tag), label(tag % 3)).with_text(text(tag))
-                };
+                let new =
+                    |tag| NewExample::new(embedding(tag), label(tag % 3)).with_text(text(tag));
                 let examples: Vec<NewExample> = (*first..first + count).map(new).collect();
                 let taught = store.teach_many(&examples).unwrap();
                 ids.extend((*first..).zip(taught));
@@ -252,7 +251,9 @@ fn child(path: &Path) {
                 let forgotten: Vec<ExampleId> = tags.iter().map(|tag| ids[tag]).collect();
                 assert_eq!(store.forget(&forgotten).unwrap(), tags.len());
             }
-            Update::ForgetClass { label: class } => drop(store.forget_class(&label(*class)).unwrap()),
+            Update::ForgetClass { label: class } => {
+                drop(store.forget_class(&label(*class)).unwrap())
+            }
             Update::Undo => drop(store.undo(true).unwrap()),
         }
         say("done");
@@ -273,7 +274,13 @@ struct Tally {
 }
 
 /// One life of a child. Gives the model of what must be there.
-fn round(path: &Path, mut model: Model, random: &mut Random, next: &mut u64, tally: &mut Tally) -> Model {
+fn round(
+    path: &Path,
+    mut model: Model,
+    random: &mut Random,
+    next: &mut u64,
+    tally: &mut Tally,
+) -> Model {
     let name = "killed_at_random_moments";
     let revision = Store::open(path).unwrap().revision().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())

@@ -162,7 +162,9 @@ fn updates_are_undone_from_the_last_to_the_first() {
     store.relabel(ExampleId(1), None).unwrap();
     store.set_weight(ExampleId(2), 0.1).unwrap();
     assert_eq!(store.age(0.3).unwrap(), 4);
-    store.teach_many(&[NewExample::new(embedding(7), "q"), NewExample::new(embedding(8), "q")]).unwrap();
+    store
+        .teach_many(&[NewExample::new(embedding(7), "q"), NewExample::new(embedding(8), "q")])
+        .unwrap();
     drop(store);
     // The history is in the file.
     let mut store = Store::open(&place.path).unwrap();
@@ -424,9 +426,8 @@ fn an_existing_file_is_never_replaced() {
     assert_eq!(fs::read(&place.path).unwrap(), b"something");
     // A bad example half-way leaves nothing.
     let path = place.folder.path().join("b.learner");
-    let examples = (0..3000).map(|i| {
-        NewExample::new(if i == 2500 { vec![f32::NAN; 4] } else { embedding(i) }, "a")
-    });
+    let examples = (0..3000)
+        .map(|i| NewExample::new(if i == 2500 { vec![f32::NAN; 4] } else { embedding(i) }, "a"));
     let error = Store::create(&path, &info(4), examples).map(drop).unwrap_err();
     assert!(matches!(error, Error::Example { row: 2500, .. }), "{error}");
     assert_eq!(fs::read_dir(place.folder.path()).unwrap().count(), 1);
@@ -439,9 +440,7 @@ fn of_two_writers_the_second_waits_and_sees_the_first() {
     let mut second = filled(&place.path, 3);
     let revision = second.revision().unwrap();
     let first = Connection::open(&place.path).unwrap();
-    first
-        .execute_batch("BEGIN IMMEDIATE; UPDATE learner SET revision = revision + 1;")
-        .unwrap();
+    first.execute_batch("BEGIN IMMEDIATE; UPDATE learner SET revision = revision + 1;").unwrap();
     second.set_wait(Duration::from_millis(50)).unwrap();
     let start = Instant::now();
     let error = second.teach(&NewExample::new(embedding(3), "a")).unwrap_err();
@@ -470,7 +469,8 @@ fn many_writers_lose_nothing() {
                 let mut store = Store::open(path).unwrap();
                 store.set_wait(Duration::from_secs(120)).unwrap();
                 for i in 0..25 {
-                    let id = store.teach(&NewExample::new(embedding(i), format!("{writer}"))).unwrap();
+                    let id =
+                        store.teach(&NewExample::new(embedding(i), format!("{writer}"))).unwrap();
                     if i % 5 == 0 {
                         store.forget(&[id]).unwrap();
                     }

@@ -52,7 +52,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> Result {
     let format = RowFormat::choose(args.output_format, args.output.as_deref())?;
     if args.embeddings && format != RowFormat::Jsonl {
-        return Err(Failure::usage("embeddings are written in JSONL only; add --output-format jsonl"));
+        return Err(Failure::usage(
+            "embeddings are written in JSONL only; add --output-format jsonl",
+        ));
     }
     if let Some(output) = &args.output {
         crate::files::check_output(output, [args.learner.as_path()])?;

@@ -94,7 +94,10 @@ pub(crate) fn run(args: Args) -> Result {
         for (row, probabilities) in chunk.into_iter().zip(probabilities.outer_iter()) {
             let likely = probabilities.iter().copied().enumerate();
             let (class, probability) =
-                likely.fold((0, f64::NEG_INFINITY), |best, (k, p)| if p > best.1 { (k, p) } else { best });
+                likely.fold(
+                    (0, f64::NEG_INFINITY),
+                    |best, (k, p)| if p > best.1 { (k, p) } else { best },
+                );
             best.push(Candidate {
                 row: row.number,
                 uncertainty: args.by.of(probabilities.iter().copied()),

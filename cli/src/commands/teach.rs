@@ -12,7 +12,7 @@ use crate::head::open_learner;
 use crate::interrupt::{Ending, Interrupt};
 use crate::progress::{self, grouped};
 use crate::taught;
-use crate::texts::{self, InputArgs, LabelArgs, shell_path};
+use crate::texts::{InputArgs, LabelArgs, shell_path};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -19,7 +19,7 @@ use offshoot_adapters::{EncoderTag, HeadFile, HeadKind};
 use crate::encoder::{EmbedOptions, Encoder};
 use crate::error::{Error, Result};
 
-pub use options::{Lesson, LearnerOptions};
+pub use options::{LearnerOptions, Lesson};
 pub use store::{
     Action, BUSY_TIMEOUT, Example, ExampleFilter, ExampleId, Examples, HISTORY_CHANGES,
     HISTORY_UPDATES, Labelled, MAX_SOURCE_BYTES, MAX_TEXT_BYTES, MAX_WEIGHT, MIN_WEIGHT,

@@ -112,9 +112,8 @@ impl Store {
     pub fn finish_erasing(&mut self) -> Result<()> {
         let failed = self.failure("write");
         let work = || -> rusqlite::Result<()> {
-            let erasing: Option<i64> = self
-                .connection
-                .query_row("SELECT erasing FROM learner", [], |row| row.get(0))?;
+            let erasing: Option<i64> =
+                self.connection.query_row("SELECT erasing FROM learner", [], |row| row.get(0))?;
             if let Some(revision) = erasing {
                 self.connection.execute_batch("VACUUM")?;
                 // Unless something else was deleted meanwhile.

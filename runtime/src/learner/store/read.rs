@@ -43,7 +43,13 @@ impl Store {
     /// The examples in the order in which they were taught. Read from the file a part at a
     /// time, so that any number fits into memory; updates meanwhile are seen or not.
     pub fn examples(&self, filter: &ExampleFilter) -> Examples<'_> {
-        Examples { store: self, filter: filter.clone(), page: VecDeque::new(), last: i64::MIN, over: false }
+        Examples {
+            store: self,
+            filter: filter.clone(),
+            page: VecDeque::new(),
+            last: i64::MIN,
+            over: false,
+        }
     }
 
     /// The example with this number.
@@ -109,10 +115,13 @@ impl Store {
         // One transaction: the revision is that of the examples.
         let transaction = self.connection.unchecked_transaction().map_err(&failed)?;
         let (revision, head) = transaction
-            .query_row("SELECT revision, head FROM learner", [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row("SELECT revision, head FROM learner", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
             .map_err(&failed)?;
         let (mut values, mut labels, mut weights) = (Vec::new(), Vec::new(), Vec::new());
-        let sql = format!("SELECT {COLUMNS_TO_FIT} FROM example WHERE label IS NOT NULL ORDER BY id");
+        let sql =
+            format!("SELECT {COLUMNS_TO_FIT} FROM example WHERE label IS NOT NULL ORDER BY id");
         let mut statement = transaction.prepare(&sql).map_err(&failed)?;
         let mut rows = statement.query([]).map_err(&failed)?;
         while let Some(row) = rows.next().map_err(&failed)? {
