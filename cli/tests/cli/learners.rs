@@ -83,7 +83,7 @@ fn it_is_taught_undone_and_forgets() {
     let run = place.offshoot(&["forget", "a.learner", "--label", "story"]).assert().success();
     assert!(stderr(&run).contains("8 examples forgotten, 16 left"), "{}", stderr(&run));
     let bytes = std::fs::read(place.path("a.learner")).unwrap();
-    for gone in ["story", "once upon", "a time", "more.csv"] {
+    for gone in ["once upon", "upon a", "a time", "more.csv"] {
         assert!(!bytes.windows(gone.len()).any(|part| part == gone.as_bytes()), "{gone}");
     }
     assert!(["good", "bad"].contains(&predicted(&place, "a.learner", "once upon\n").as_str()));
