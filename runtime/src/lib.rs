@@ -16,7 +16,7 @@
 //! - [`Encoder`] is an open bundle; [`OpenOptions`] says how it is opened,
 //!   [`EmbedOptions`] how texts are embedded.
 //! - [`bundle`] is the file format, checked before it is used.
-//! - [`Learner`](learner::Learner) is an encoder that is taught: labelled examples in one file,
+//! - [`Learner`] is an encoder that is taught: labelled examples in one file,
 //!   durable, undoable and forgettable (feature `learner`, on by default).
 //! - [`library`] finds and loads ONNX Runtime.
 //! - [`to_f16`], [`to_int8`], [`to_bits`] make embeddings smaller;
