@@ -148,8 +148,11 @@ pub enum Error {
     },
 
     /// The name of a head is not known.
-    #[error("unknown head {0:?}: choose nearest-mean, ridge or logistic")]
-    UnknownHead(String),
+    #[error("unknown head {name:?}: choose one of {}", crate::HeadKind::names())]
+    UnknownHead {
+        /// The name given.
+        name: String,
+    },
 
     /// The optimiser did not get near enough to the optimum.
     #[error(
@@ -164,6 +167,64 @@ pub enum Error {
         distance: f64,
         /// The distance asked for.
         tolerance: f64,
+    },
+
+    /// A class that statistics do not hold.
+    #[error("no example has the label {0:?}: it was never added, or its last example was removed")]
+    NoSuchClass(String),
+
+    /// An example to be removed or changed that cannot be among those added.
+    #[error(
+        "not among the examples of class {class:?} (weight {weight}): it was never added, was \
+         removed already, or had another weight or class; nothing was changed"
+    )]
+    NotAdded {
+        /// The class it should be of.
+        class: String,
+        /// The weight it should have, or the total of several.
+        weight: f64,
+    },
+
+    /// An embedding or weight too large for the grid of statistics.
+    #[error(
+        "an embedding of length {norm:.3e} with weight {weight} does not fit statistics for lengths \
+         near {unit:e} (weight times squared length may be up to 1024 times that squared): make \
+         them for the largest length that occurs, or scale the embeddings to unit length"
+    )]
+    OffGrid {
+        /// Length of the embedding.
+        norm: f64,
+        /// Its weight.
+        weight: f64,
+        /// The unit of the statistics.
+        unit: f64,
+    },
+
+    /// The weights in statistics add up to more than they hold.
+    #[error(
+        "the statistics are full: all weights, each times its squared length in units, may add up \
+         to 4 million; give smaller weights, or age the statistics with a factor below 1"
+    )]
+    Full,
+
+    /// Statistics that no noise makes private.
+    #[error(
+        "these statistics {0}, so that what one example adds is not bounded: make them with \
+         `Statistics::clipped` and add the examples again"
+    )]
+    NotPrivate(&'static str),
+
+    /// Statistics on different grids.
+    #[error(
+        "cannot merge statistics with the units {} and {} and the clipping lengths {:?} and {:?}: \
+         make both with the same constructor",
+        units[0], units[1], clips[0], clips[1]
+    )]
+    OtherGrid {
+        /// Their units.
+        units: [f64; 2],
+        /// Their clipping lengths.
+        clips: [Option<f64>; 2],
     },
 
     /// The embeddings are so large, or so different in scale, that sums overflow or cancel.
@@ -195,6 +256,15 @@ pub enum Error {
     /// A head file is damaged or is not one.
     #[error("{} is not a usable head file: {problem}", path.display())]
     BadFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+
+    /// A statistics file is damaged or is not one.
+    #[error("{} is not a usable statistics file: {problem}", path.display())]
+    BadStatistics {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.

@@ -2,6 +2,7 @@
 
 mod atomic;
 mod container;
+mod statistics;
 mod tensors;
 
 use std::fs::File;
@@ -14,7 +15,9 @@ use crate::classes::Classes;
 use crate::error::{Error, Result};
 use crate::head::{Head, HeadKind};
 
-use container::{Container, MAX_BYTES, Problem, VERSION};
+pub use statistics::StatisticsFile;
+
+use container::{Container, HEAD, MAX_BYTES, Problem, VERSION};
 
 /// The encoder whose embeddings a head understands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +30,28 @@ pub struct EncoderTag {
     pub dimensions: usize,
     /// Prompt put before each text, if any.
     pub prompt: Option<String>,
+}
+
+impl EncoderTag {
+    /// Refuses a file that belongs to another encoder or width.
+    fn check(&self, path: &Path, digest: &str, dimensions: usize) -> Result<()> {
+        if self.digest != digest {
+            return Err(Error::OtherEncoder {
+                path: path.to_owned(),
+                encoder: self.name.clone(),
+                found: self.digest.clone(),
+                wanted: digest.to_owned(),
+            });
+        }
+        if self.dimensions != dimensions {
+            return Err(Error::OtherDimensions {
+                path: path.to_owned(),
+                found: self.dimensions,
+                wanted: dimensions,
+            });
+        }
+        Ok(())
+    }
 }
 
 /// A head with what is needed to use it again.
@@ -119,8 +144,9 @@ impl HeadFile {
             created_by: self.created_by.clone(),
         };
         let head = serde_json::to_string(&description).map_err(|error| bad(error.to_string()))?;
-        let container = Container { head, tensors: tensors::of(&self.head) };
-        container.to_bytes().map_err(bad)
+        let container =
+            Container { head, tensors: tensors::of(&self.head), ..Container::default() };
+        container.to_bytes(HEAD).map_err(bad)
     }
 
     /// Reads a file, whatever encoder it belongs to. Prefer [`HeadFile::load_for`].
@@ -164,27 +190,13 @@ impl HeadFile {
     pub fn load_for(path: impl AsRef<Path>, digest: &str, dimensions: usize) -> Result<Self> {
         let path = path.as_ref();
         let file = Self::load(path)?;
-        if file.encoder.digest != digest {
-            return Err(Error::OtherEncoder {
-                path: path.to_owned(),
-                encoder: file.encoder.name,
-                found: file.encoder.digest,
-                wanted: digest.to_owned(),
-            });
-        }
-        if file.encoder.dimensions != dimensions {
-            return Err(Error::OtherDimensions {
-                path: path.to_owned(),
-                found: file.encoder.dimensions,
-                wanted: dimensions,
-            });
-        }
+        file.encoder.check(path, digest, dimensions)?;
         Ok(file)
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         let bad = |problem: String| Problem::Bad(problem);
-        let Container { head, tensors } = Container::from_bytes(bytes)?;
+        let Container { head, tensors, .. } = Container::from_bytes(HEAD, bytes)?;
         let description: Description = serde_json::from_str(&head)
             .map_err(|error| bad(format!("its description cannot be read: {error}")))?;
         let kind: HeadKind =

@@ -7,11 +7,16 @@
 mod block;
 mod cholesky;
 mod gram;
+mod packed;
+mod parallel;
 mod softmax;
 mod tridiagonal;
 
-use block::{block, block_mut};
+pub(crate) use block::block;
+use block::block_mut;
 pub(crate) use cholesky::Cholesky;
 pub(crate) use gram::{add_lower_gram, gram, scatter};
+pub(crate) use packed::{Packed, add_scaled, dot, multiply};
+pub(crate) use parallel::map as parallel_map;
 pub(crate) use softmax::softmax_rows;
-pub(crate) use tridiagonal::Tridiagonal;
+pub(crate) use tridiagonal::{ROWS, Shifted, Tridiagonal};

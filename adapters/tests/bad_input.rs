@@ -127,7 +127,10 @@ fn perfectly_separable_examples_stay_finite() {
         assert_eq!(head.predict(x.view()).unwrap(), y, "{}", head.kind());
         check_probabilities(&head, &x);
         if let Some(coefficients) = head.coefficients() {
-            assert!(coefficients.iter().all(|w| w.is_finite() && w.abs() < 1e3));
+            assert!(coefficients.iter().all(|w| w.is_finite()));
+            // Those of a discriminant are per variance, of which there is next to none here.
+            let regression = head.kind() != HeadKind::Discriminant;
+            assert!(!regression || coefficients.iter().all(|w| w.abs() < 1e3));
         }
     }
 }

@@ -51,7 +51,9 @@ fn every_kind_comes_back_equal() {
         let (before, after) =
             (file.head.predict_proba(x.view()), loaded.head.predict_proba(x.view()));
         assert_eq!(before.unwrap(), after.unwrap());
-        assert!(fs::metadata(&path).unwrap().len() < 3_000);
+        // Five numbers an example and class, and what describes them; more for a mixture.
+        let most = if kind == HeadKind::Auto { 30_000 } else { 3_000 };
+        assert!(fs::metadata(&path).unwrap().len() < most, "{kind}");
     }
     assert_eq!(names(folder.path()), ["topics.head"]);
 }

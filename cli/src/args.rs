@@ -5,8 +5,8 @@ use clap::builder::styling::{AnsiColor, Effects};
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    completions, embed, evaluate, examples, forget, import, info, learn, man, predict, quickstart,
-    similarity, suggest, teach, undo, unpack, verify,
+    completions, embed, evaluate, examples, forget, fuse, import, info, learn, man, predict,
+    quickstart, similarity, suggest, teach, undo, unpack, verify,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -80,6 +80,7 @@ pub(crate) enum Command {
     Suggest(suggest::Args),
     Predict(predict::Args),
     Evaluate(evaluate::Args),
+    Fuse(fuse::Args),
     Similarity(similarity::Args),
     Completions(completions::Args),
     Man(man::Args),

@@ -180,7 +180,7 @@ impl From<adapters::Error> for Failure {
             | E::OtherEncoder { .. }
             | E::OtherDimensions { .. }
             | E::Width { .. } => Code::Artifact,
-            E::UnknownHead(_) | E::Setting { .. } => Code::Usage,
+            E::UnknownHead { .. } | E::Setting { .. } => Code::Usage,
             E::NotConverged { .. } => Code::Failed,
             _ => Code::Data,
         };
@@ -210,6 +210,7 @@ impl From<export::Error> for Failure {
             E::Io { action, path, source } => return Self::io(action, &path, &source),
             E::Interrupted => Code::Interrupted,
             E::Operator { .. } => Code::Failed,
+            E::Head(_) => Code::Artifact,
             _ => Code::Data,
         };
         Self::new(code, error.to_string())

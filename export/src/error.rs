@@ -110,6 +110,10 @@ pub enum Error {
         reason: String,
     },
 
+    /// A head cannot be joined with an encoder.
+    #[error("{0}")]
+    Head(String),
+
     /// The caller asked for the work to end. Nothing was left behind.
     #[error("interrupted; nothing was written")]
     Interrupted,

@@ -5,9 +5,11 @@ pub mod architectures;
 pub mod archive;
 pub mod checkpoint;
 mod error;
+mod fuse;
 pub mod graph;
 mod import;
 mod onnx;
 
 pub use error::{Error, Result};
+pub use fuse::{FuseOptions, Fused, fuse};
 pub use import::{ImportOptions, Imported, Progress, import};

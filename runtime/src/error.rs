@@ -224,8 +224,8 @@ pub enum Error {
     /// The head cannot use weights.
     #[cfg(feature = "learner")]
     #[error(
-        "the examples have different weights, which the head {head} does not use: choose another \
-         head, or give all examples the same weight"
+        "the examples have different weights, which the head {head} does not use: choose \
+         nearest-mean, ridge or discriminant, or give all examples the same weight"
     )]
     Weights {
         /// Kind of the head.

@@ -7,7 +7,8 @@ use ndarray::{Array1, Array2};
 use super::container::Tensor;
 use crate::classes::Classes;
 use crate::head::{Head, HeadKind};
-use crate::heads::{LogisticHead, NearestMeanHead, RidgeHead};
+use crate::heads::auto;
+use crate::heads::{DiscriminantHead, LogisticHead, NearestMeanHead, RidgeHead};
 
 /// The tensors of a head.
 pub(super) fn of(head: &Head) -> BTreeMap<String, Tensor> {
@@ -15,6 +16,10 @@ pub(super) fn of(head: &Head) -> BTreeMap<String, Tensor> {
         tensors.into_iter().map(|(name, tensor)| (name.to_owned(), tensor)).collect()
     };
     match head {
+        Head::Auto(head) => auto::tensors(head)
+            .into_iter()
+            .map(|(name, shape, values)| (name, Tensor { shape, values }))
+            .collect(),
         Head::NearestMean(head) => {
             named(vec![("means", matrix(&head.means)), ("scale", scalar(head.scale))])
         }
@@ -31,6 +36,12 @@ pub(super) fn of(head: &Head) -> BTreeMap<String, Tensor> {
             ("c", scalar(head.c)),
             ("iterations", scalar(head.iterations as f64)),
         ]),
+        Head::Discriminant(head) => named(vec![
+            ("coefficients", matrix(&head.coefficients)),
+            ("intercepts", vector(&head.intercepts)),
+            ("penalty", scalar(head.penalty)),
+            ("scale", scalar(head.scale)),
+        ]),
     }
 }
 
@@ -43,6 +54,11 @@ pub(super) fn head(
 ) -> Result<Head, String> {
     let mut tensors = Tensors { tensors, classes: classes.len(), dimensions };
     Ok(match kind {
+        HeadKind::Auto => {
+            Head::Auto(auto::from_tensors(classes, dimensions, &mut |name, shape| {
+                tensors.take_shaped(name, shape)
+            })?)
+        }
         HeadKind::NearestMean => Head::NearestMean(NearestMeanHead {
             means: tensors.matrix("means")?,
             scale: tensors.positive("scale")?,
@@ -62,6 +78,13 @@ pub(super) fn head(
             c: tensors.positive("c")?,
             // Saturates: the number is only for people.
             iterations: tensors.scalar("iterations")? as usize,
+            classes,
+        }),
+        HeadKind::Discriminant => Head::Discriminant(DiscriminantHead {
+            coefficients: tensors.matrix("coefficients")?,
+            intercepts: tensors.vector("intercepts")?,
+            penalty: tensors.positive("penalty")?,
+            scale: tensors.positive("scale")?,
             classes,
         }),
     })
@@ -96,6 +119,18 @@ impl Tensors {
             return Err(format!("tensor {name:?} holds {value}"));
         }
         Ok(tensor.values)
+    }
+
+    /// A matrix whose number of rows is its own, where `shape` says `None`.
+    fn take_shaped(
+        &mut self,
+        name: &str,
+        [rows, columns]: [Option<usize>; 2],
+    ) -> Result<Array2<f64>, String> {
+        let found = self.tensors.get(name).and_then(|tensor| tensor.shape.first().copied());
+        let shape = [rows.or(found).unwrap_or(0), columns.unwrap_or(1)];
+        let values = self.take(name, &shape)?;
+        Array2::from_shape_vec(shape, values).map_err(|error| format!("tensor {name:?}: {error}"))
     }
 
     fn matrix(&mut self, name: &str) -> Result<Array2<f64>, String> {

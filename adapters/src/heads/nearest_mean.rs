@@ -10,11 +10,6 @@ use crate::examples::Examples;
 use crate::head::Head;
 use crate::numeric::softmax_rows;
 
-/// Scale of the prior in units of one over the variance within classes.
-const WITHIN_SCALE: f64 = 4.0;
-/// The same over the variance of single examples, which lies between classes as well.
-const SINGLE_SCALE: f64 = 2.0;
-
 /// Settings of the nearest class mean; it has none.
 ///
 /// # Formula
@@ -61,11 +56,11 @@ impl NearestMean {
         let scale = if examples.len() == examples.classes() {
             // Nothing can be left out, and n x K distances would be the largest part by far.
             examples.check_memory("the nearest class mean", &[3 * k * d])?;
-            SINGLE_SCALE / spread(&means)
+            NearestMeanHead::SINGLE_SCALE / spread(&means)
         } else {
             examples.check_memory("the nearest class mean", &[3 * k * d, n * d, 2 * n * k])?;
             let mut distances = squared_distances(x, &means);
-            let prior = WITHIN_SCALE / within(&examples, &means, &distances);
+            let prior = NearestMeanHead::WITHIN_SCALE / within(&examples, &means, &distances);
             for (mut row, &class) in distances.outer_iter_mut().zip(y) {
                 let count = examples.counts[class] as f64;
                 if count > 1.0 {
@@ -125,6 +120,11 @@ pub struct NearestMeanHead {
 }
 
 impl NearestMeanHead {
+    /// Scale of the prior in units of one over the variance within classes.
+    pub(crate) const WITHIN_SCALE: f64 = 4.0;
+    /// The same over the variance of single examples, which lies between classes as well.
+    pub(crate) const SINGLE_SCALE: f64 = 2.0;
+
     /// Mean embedding of each class, `[classes, dimensions]`.
     #[must_use]
     pub fn means(&self) -> &Array2<f64> {
@@ -178,7 +178,7 @@ mod tests {
         assert!((scores - array![[-25.0, -52.0]]).iter().all(|d| d.abs() < 1e-12));
         // Leaving out either `a` puts its mean on the other: squared distance 4.
         let scores = array![[-4.0, -100.0], [-4.0, -64.0], [0.0, 0.0]];
-        let scale = fit_scale(&scores, &y, |class| class == 0, WITHIN_SCALE / 2.0);
+        let scale = fit_scale(&scores, &y, |class| class == 0, NearestMeanHead::WITHIN_SCALE / 2.0);
         assert!((head.scale() - scale).abs() < 1e-9 * scale);
     }
 

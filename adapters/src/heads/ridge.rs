@@ -1,5 +1,7 @@
 //! Ridge regression on class indicators.
 
+mod system;
+
 use ndarray::{Array1, Array2, ArrayView2};
 
 use super::scale::fit_scale;
@@ -8,7 +10,8 @@ use crate::classifier::{Classifier, linear_scores};
 use crate::error::{Error, Result};
 use crate::examples::Examples;
 use crate::head::Head;
-use crate::numeric::{Tridiagonal, gram, scatter, softmax_rows};
+use crate::numeric::softmax_rows;
+use system::{PANEL, System};
 
 /// Scale of the prior on `τ` in units of one over the mean margin of the examples.
 const PRIOR_SCALE: f64 = 4.0;
@@ -36,8 +39,9 @@ const PRIOR_SCALE: f64 = 4.0;
 /// # Cost
 ///
 /// With m = min(n, d) for n examples and d dimensions: n d m / 2 multiply-adds for the Gram
-/// matrix or scatter, 4/3 m³ to reduce it to tridiagonal form, then n m (1 + K) for each
-/// penalty of K classes.
+/// matrix or scatter, 4/3 m³ to reduce it to tridiagonal form, n m² to write the examples in
+/// that basis where n ≥ d, then n m (1 + K) for each penalty of K classes. All but the reduction
+/// is divided among threads where it is much.
 ///
 /// # Source
 ///
@@ -64,6 +68,50 @@ impl Ridge {
     /// Those of bad examples (see [`Error`]), [`Error::Setting`], [`Error::TooLarge`],
     /// [`Error::Scale`].
     pub fn fit(&self, x: ArrayView2<f32>, y: &[usize], classes: Classes) -> Result<Head> {
+        self.check()?;
+        let examples = Examples::new(x, y, &classes)?;
+        let [n, d, k] =
+            [examples.len(), examples.dimensions(), examples.classes()].map(|v| v as u128);
+        let m = n.min(d);
+        examples.check_memory(
+            "ridge regression",
+            &[2 * n * d, 2 * m * m, 5 * n * k, PANEL as u128 * m],
+        )?;
+
+        let mean = examples.mean();
+        let z = examples.centered(&mean);
+        let shares: Array1<f64> =
+            examples.counts.iter().map(|&count| count as f64 / n as f64).collect();
+        let system = System::new(&z, targets(y, &shares));
+        let (penalty, error) = self
+            .penalties
+            .iter()
+            .copied()
+            .zip(system.errors(&self.penalties))
+            .filter(|(_, error)| error.is_finite())
+            .reduce(|best, next| if next.1 < best.1 { next } else { best })
+            .ok_or(Error::Scale("ridge regression"))?;
+        let fit = system.solve(penalty).ok_or(Error::Scale("ridge regression"))?;
+
+        let coefficients = system.coefficients(&z, &fit.solution);
+        let intercepts = shares.mapv(|share| 2.0 * share - 1.0) - coefficients.dot(&mean);
+        // Targets of ±1 minus the errors: what the head says of an example it has not seen.
+        let left_out = targets(y, &Array1::from_elem(shares.len(), 0.5)) - fit.errors;
+        let usable = |class: usize| examples.counts[class] > 1;
+        let margin = margin(&coefficients, &system.moments, &shares, n as f64);
+        let scale = fit_scale(&left_out, y, usable, RidgeHead::prior_scale(margin));
+        Ok(Head::Ridge(RidgeHead {
+            classes,
+            coefficients,
+            intercepts,
+            penalty,
+            leave_one_out_error: error,
+            scale,
+        }))
+    }
+
+    /// Refuses penalties that are not positive, and none at all.
+    pub(crate) fn check(&self) -> Result<()> {
         let bad = |value| Error::Setting {
             name: "penalties",
             value,
@@ -75,56 +123,23 @@ impl Ridge {
         if self.penalties.is_empty() {
             return Err(bad(f64::NAN));
         }
-        let examples = Examples::new(x, y, &classes)?;
-        let [n, d, k] =
-            [examples.len(), examples.dimensions(), examples.classes()].map(|v| v as u128);
-        let m = n.min(d);
-        examples.check_memory("ridge regression", &[2 * n * d, 2 * m * m, 5 * n * k])?;
-
-        let mean = examples.mean();
-        let z = examples.centered(&mean);
-        let shares: Array1<f64> =
-            examples.counts.iter().map(|&count| count as f64 / n as f64).collect();
-        let system = System::new(&z, targets(y, &shares));
-        let (penalty, fit) = self
-            .penalties
-            .iter()
-            .filter_map(|&penalty| Some((penalty, system.solve(penalty)?)))
-            .reduce(|best, next| if next.1.error < best.1.error { next } else { best })
-            .ok_or(Error::Scale("ridge regression"))?;
-
-        let coefficients = system.coefficients(&z, &fit.solution);
-        let intercepts = shares.mapv(|share| 2.0 * share - 1.0) - coefficients.dot(&mean);
-        // Targets of ±1 minus the errors: what the head says of an example it has not seen.
-        let left_out = targets(y, &Array1::from_elem(shares.len(), 0.5)) - fit.errors;
-        let usable = |class: usize| examples.counts[class] > 1;
-        let margin = margin(&z.dot(&coefficients.t()), y, &shares);
-        let scale = fit_scale(&left_out, y, usable, PRIOR_SCALE / margin);
-        Ok(Head::Ridge(RidgeHead {
-            classes,
-            coefficients,
-            intercepts,
-            penalty,
-            leave_one_out_error: fit.error,
-            scale,
-        }))
+        Ok(())
     }
 }
 
-/// Mean lead of an example's own class over the mean of the others, 1 if there is none, from
-/// centred scores `[examples, classes]`.
-fn margin(scores: &Array2<f64>, y: &[usize], shares: &Array1<f64>) -> f64 {
-    let (n, k) = scores.dim();
-    let lead: f64 = scores
-        .outer_iter()
-        .zip(y)
-        .map(|(row, &class)| {
-            let (own, all) = (row[class] + 2.0 * shares[class], row.sum() + 2.0);
-            own - (all - own) / (k - 1) as f64
-        })
-        .sum();
-    let margin = lead / n as f64;
-    if margin > f64::MIN_POSITIVE.sqrt() { margin } else { 1.0 }
+/// Mean lead of an example's own class over the mean of the others: linear in the examples,
+/// so their products with the centred targets, `[dimensions, classes]`, tell it.
+fn margin(
+    coefficients: &Array2<f64>,
+    moments: &Array2<f64>,
+    shares: &Array1<f64>,
+    examples: f64,
+) -> f64 {
+    // Twice the sum of a class's examples less its share of all, which is zero.
+    let own: f64 = coefficients.iter().zip(moments.t()).map(|(a, b)| a * b).sum();
+    let own = 0.5 * own / examples + 2.0 * shares.dot(shares);
+    // Values plus one add up to 2 over the classes, on average over examples.
+    own - (2.0 - own) / (shares.len() as f64 - 1.0)
 }
 
 /// `2 ([yᵢ = k] - offsetₖ)`, `[examples, classes]`.
@@ -135,85 +150,6 @@ fn targets(y: &[usize], offsets: &Array1<f64>) -> Array2<f64> {
         row[class] += 2.0;
     }
     targets
-}
-
-/// The reduced normal equations, ready for any penalty.
-struct System {
-    reduced: Tridiagonal,
-    /// The side they are solved on.
-    side: Side,
-    /// Centred targets `[examples, classes]`.
-    targets: Array2<f64>,
-    /// Targets in the reduced basis.
-    rotated: Array2<f64>,
-}
-
-enum Side {
-    /// Fewer examples than dimensions: `ZZᵀ = QTQᵀ`.
-    Dual,
-    /// `ZᵀZ = QTQᵀ`, with the rotated examples `ZQ`.
-    Primal(Array2<f64>),
-}
-
-/// The solution for one penalty.
-struct Solution {
-    /// Dual or primal coefficients in the reduced basis.
-    solution: Array2<f64>,
-    /// Leave-one-out errors `[examples, classes]`.
-    errors: Array2<f64>,
-    /// Their mean square.
-    error: f64,
-}
-
-impl System {
-    fn new(z: &Array2<f64>, targets: Array2<f64>) -> Self {
-        if z.nrows() < z.ncols() {
-            let reduced = Tridiagonal::new(gram(z.view()));
-            let rotated = reduced.q.t().dot(&targets);
-            Self { reduced, side: Side::Dual, targets, rotated }
-        } else {
-            let reduced = Tridiagonal::new(scatter(z.view()));
-            let examples = z.dot(&reduced.q);
-            let rotated = examples.t().dot(&targets);
-            Self { reduced, side: Side::Primal(examples), targets, rotated }
-        }
-    }
-
-    /// Solves for one penalty; `None` if it is too small to matter at this scale of data.
-    fn solve(&self, penalty: f64) -> Option<Solution> {
-        let shifted = self.reduced.shifted(penalty)?;
-        let mut solution = self.rotated.clone();
-        shifted.solve(&mut solution);
-        let n = self.targets.nrows() as f64;
-        // Both sides give αG⁻¹t and the diagonal of αG⁻¹.
-        let (mut errors, basis) = match &self.side {
-            Side::Dual => (self.reduced.q.dot(&solution) * penalty, &self.reduced.q),
-            Side::Primal(examples) => (&self.targets - &examples.dot(&solution), examples),
-        };
-        for (mut row, basis) in errors.outer_iter_mut().zip(basis.outer_iter()) {
-            let quadratic = shifted.quadratic(basis);
-            let diagonal = match self.side {
-                Side::Dual => penalty * quadratic,
-                Side::Primal(_) => 1.0 - quadratic,
-            };
-            let left = diagonal - 1.0 / n;
-            if left <= f64::EPSILON {
-                return None;
-            }
-            row /= left;
-        }
-        let error = errors.iter().map(|e| e * e).sum::<f64>() / errors.len() as f64;
-        error.is_finite().then_some(Solution { solution, errors, error })
-    }
-
-    /// Coefficients `[classes, dimensions]`.
-    fn coefficients(&self, z: &Array2<f64>, solution: &Array2<f64>) -> Array2<f64> {
-        let turned = self.reduced.q.dot(solution);
-        match self.side {
-            Side::Dual => turned.t().dot(z),
-            Side::Primal(_) => turned.reversed_axes(),
-        }
-    }
 }
 
 /// A fitted ridge head.
@@ -228,6 +164,11 @@ pub struct RidgeHead {
 }
 
 impl RidgeHead {
+    /// The scale that is likely for this mean margin; that of 1 where there is none.
+    pub(crate) fn prior_scale(margin: f64) -> f64 {
+        PRIOR_SCALE / if margin > f64::MIN_POSITIVE.sqrt() { margin } else { 1.0 }
+    }
+
     /// Coefficients `[classes, dimensions]`.
     #[must_use]
     pub fn coefficients(&self) -> &Array2<f64> {

@@ -3,7 +3,7 @@
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, Axis};
 
-use super::{block, block_mut};
+use super::{block, block_mut, parallel_map};
 
 /// Rows of the result that one product makes.
 const BLOCK: usize = 64;
@@ -11,14 +11,20 @@ const BLOCK: usize = 64;
 /// Adds `z zᵀ` to the lower triangle of `products`, `[n, n]`, for `z` of `[n, d]`: about
 /// n² d / 2 multiply-adds. Above the diagonal only the diagonal blocks are touched.
 pub(crate) fn add_lower_gram(products: &mut Array2<f64>, z: ArrayView2<f64>) {
-    let n = z.nrows();
-    for start in (0..n).step_by(BLOCK) {
-        let end = (start + BLOCK).min(n);
-        let rows = block(z, start..end, 0..z.ncols());
-        let columns = block(z, 0..end, 0..z.ncols());
-        let mut here = block_mut(products.view_mut(), start..end, 0..end);
+    let (n, d) = (z.nrows(), z.ncols());
+    let cost = (n as u128 * n as u128 / 2).saturating_mul(d as u128);
+    // Whole blocks of rows, the longest first, so that every entry is one product whoever
+    // makes it.
+    let mut blocks: Vec<_> = products.axis_chunks_iter_mut(Axis(0), BLOCK).enumerate().collect();
+    blocks.reverse();
+    parallel_map(blocks, cost, |(index, here)| {
+        let (start, end) = (index * BLOCK, index * BLOCK + here.nrows());
+        let rows = block(z, start..end, 0..d);
+        let columns = block(z, 0..end, 0..d);
+        let height = here.nrows();
+        let mut here = block_mut(here, 0..height, 0..end);
         general_mat_mul(1.0, &rows, &columns.t(), 1.0, &mut here);
-    }
+    });
 }
 
 /// `z zᵀ`, `[n, n]` for `z` of `[n, d]`.

@@ -1,9 +1,12 @@
 //! A symmetric matrix as `Q T Qᵀ` with `T` tridiagonal.
 
-use ndarray::linalg::general_mat_vec_mul;
-use ndarray::{Array1, Array2, ArrayView1, Axis};
+use ndarray::linalg::{general_mat_mul, general_mat_vec_mul};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 
-use super::{block, block_mut};
+use super::{block, block_mut, parallel_map};
+
+/// Columns that are worked on at once: what they need stays in a core's cache.
+pub(crate) const ROWS: usize = 128;
 
 /// `A = Q T Qᵀ`, `Q` orthogonal and `T` symmetric tridiagonal, by Householder reflections
 /// (Golub and Van Loan, *Matrix Computations*, section 8.3.1; 8/3 n³ multiply-adds over 2).
@@ -83,6 +86,23 @@ impl Tridiagonal {
         Self { q, diagonal, off }
     }
 
+    /// `QᵀZᵀ` for the rows Z `[n, m]`, in parts of [`ROWS`] columns; `Qᵀ` itself without any.
+    pub(crate) fn in_basis(&self, z: Option<&Array2<f64>>) -> Vec<Array2<f64>> {
+        let m = self.q.nrows();
+        let rows = z.unwrap_or(&self.q);
+        let parts = rows.axis_chunks_iter(Axis(0), ROWS).collect();
+        let cost = if z.is_some() { (rows.len() as u128).saturating_mul(m as u128) } else { 0 };
+        parallel_map(parts, cost, |rows: ArrayView2<f64>| {
+            let mut part = Array2::zeros((m, rows.nrows()));
+            if z.is_some() {
+                general_mat_mul(1.0, &self.q.t(), &rows.t(), 0.0, &mut part);
+            } else {
+                part.assign(&rows.t());
+            }
+            part
+        })
+    }
+
     /// Factors `T + alpha I`; `None` when it is not positive definite to working precision.
     pub(crate) fn shifted(&self, alpha: f64) -> Option<Shifted> {
         let n = self.diagonal.len();
@@ -120,15 +140,44 @@ impl Shifted {
         }
     }
 
-    /// `bᵀ (T + αI)⁻¹ b`, which is `Σ yᵢ² / Dᵢ` with `L y = b`.
-    pub(crate) fn quadratic(&self, b: ArrayView1<f64>) -> f64 {
-        let (mut total, mut previous) = (0.0, 0.0);
-        for (i, (&value, &pivot)) in b.iter().zip(&self.pivots).enumerate() {
-            let y = if i == 0 { value } else { value - self.lower[i - 1] * previous };
-            total += y * y / pivot;
-            previous = y;
+    /// `tr (T + αI)⁻¹`, from the pivots of factoring downwards and upwards (Meurant 1992,
+    /// *SIAM J. Matrix Anal. Appl.* 13): `1 / (Dᵢ + Eᵢ - Tᵢᵢ - α)`.
+    pub(crate) fn trace_of_inverse(&self, matrix: &Tridiagonal) -> f64 {
+        let n = self.pivots.len();
+        let (mut total, mut carry) = (0.0, 0.0);
+        for k in (0..n).rev() {
+            // The pivot from below is Tₖₖ + α - carry, so that Tₖₖ + α cancels.
+            total += 1.0 / (self.pivots[k] - carry);
+            if k > 0 {
+                let (off, above) = (matrix.off[k - 1], self.pivots[k - 1]);
+                // Tₖₖ + α, from the pivot that came from above.
+                let diagonal = self.pivots[k] + off * off / above;
+                carry = off * off / (diagonal - carry);
+            }
         }
         total
+    }
+
+    /// `bᵀ (T + αI)⁻¹ b` for each column b of `columns`, `[n, k]`: `Σ yᵢ² / Dᵢ` with
+    /// `L y = b`, for all columns at once.
+    pub(crate) fn quadratics(&self, columns: &Array2<f64>) -> Vec<f64> {
+        let k = columns.ncols();
+        let (mut totals, mut y) = (vec![0.0; k], vec![0.0; k]);
+        let mut lower = 0.0;
+        for (i, (row, &pivot)) in columns.outer_iter().zip(&self.pivots).enumerate() {
+            let scale = 1.0 / pivot;
+            let step = |((total, y), b): ((&mut f64, &mut f64), &f64)| {
+                *y = b - lower * *y;
+                *total += *y * *y * scale;
+            };
+            let pairs = totals.iter_mut().zip(&mut y);
+            match row.to_slice() {
+                Some(row) => pairs.zip(row).for_each(step),
+                None => pairs.zip(&row).for_each(step),
+            }
+            lower = self.lower.get(i).copied().unwrap_or(0.0);
+        }
+        totals
     }
 }
 
@@ -173,15 +222,19 @@ mod tests {
 
             let alpha = 0.1;
             let shifted = reduced.shifted(alpha).unwrap();
+            let mut inverse = Array2::eye(n);
+            shifted.solve(&mut inverse);
+            let trace = shifted.trace_of_inverse(&reduced);
+            assert!((trace / inverse.diag().sum() - 1.0).abs() < 1e-11);
             let x = Array2::from_shape_fn((n, 2), |(i, j)| (i + 1) as f64 / (j + 1) as f64);
             let b = a.dot(&x) + &x * alpha;
             let mut solved = q.t().dot(&b);
             shifted.solve(&mut solved);
             assert!(largest(&(q.dot(&solved) - &x)) < 1e-9);
-            let rotated = q.t().dot(&b.column(0));
-            assert!(
-                (shifted.quadratic(rotated.view()) - b.column(0).dot(&x.column(0))).abs() < 1e-7
-            );
+            let found = shifted.quadratics(&q.t().dot(&b));
+            for (found, (b, x)) in found.iter().zip(b.columns().into_iter().zip(x.columns())) {
+                assert!((found - b.dot(&x)).abs() < 1e-7);
+            }
         }
     }
 

@@ -3,6 +3,8 @@
 // Each test binary uses some of these.
 #![allow(dead_code)]
 
+pub(crate) mod updates;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use offshoot::LearnerOptions;
 use offshoot::learner::{Store, StoreInfo};
 use offshoot_adapters::{Classes, EncoderTag, HeadFile, HeadKind};
 use offshoot_models::tables::Row;
@@ -49,11 +50,12 @@ pub(crate) struct Args {
     /// The file to write: a learner if it ends with `.learner`, else a head, usually NAME.head
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// Kind of head: `logistic` (multinomial logistic regression, calibrated probabilities),
-    /// `ridge` (closed form, its penalty chosen by leave-one-out), `nearest-mean` (the fewest
-    /// parameters, for one or two examples a class)
-    #[arg(long, value_name = "KIND", default_value = "logistic", value_parser = parse_kind)]
-    head: HeadKind,
+    /// Kind of head: `auto` (sets itself), `logistic` (multinomial logistic regression,
+    /// calibrated probabilities), `ridge` (closed form, its penalty chosen by leave-one-out),
+    /// `discriminant` (for 8 examples a class or more), `nearest-mean` (the fewest parameters,
+    /// for one or two examples a class) [default: logistic; of a learner auto]
+    #[arg(long, value_name = "KIND", value_parser = parse_kind)]
+    head: Option<HeadKind>,
     /// What is done with texts that are too long for the encoder
     #[arg(long, value_enum, value_name = "cut|error", default_value_t)]
     truncate: Truncate,
@@ -93,6 +95,10 @@ pub(crate) fn run(args: Args) -> Result {
             shell_path(&args.output)
         )));
     }
+    let kind = args.head.unwrap_or(match to_learner {
+        true => LearnerOptions::default().head,
+        false => HeadKind::Logistic,
+    });
     files::check_output(&args.output, [args.bundle.as_path(), &args.examples])?;
     // Everything that can be wrong with the examples is found before the slow part.
     let table = args.input.open(Some(&args.examples), Some(&args.label))?;
@@ -113,7 +119,7 @@ pub(crate) fn run(args: Args) -> Result {
     let embeddings = taught::embed(&encoder, &rows, &options, &interrupt, INTERRUPTED)?;
 
     let start = Instant::now();
-    let head = args.head.fit(embeddings.view(), &y, classes)?;
+    let head = kind.fit(embeddings.view(), &y, classes)?;
     let took = start.elapsed();
     interrupt.check(INTERRUPTED)?;
 
@@ -128,7 +134,7 @@ pub(crate) fn run(args: Args) -> Result {
         let source = args.source.clone().or_else(|| taught::source_name(&args.examples));
         let info = StoreInfo {
             encoder: file.encoder.clone(),
-            head: args.head.name().to_owned(),
+            head: kind.name().to_owned(),
             keeps_text: !args.no_text,
         };
         let examples = taught::examples(&rows, &embeddings, source.as_deref(), 1.0);
@@ -143,7 +149,7 @@ pub(crate) fn run(args: Args) -> Result {
     progress::say(&format!(
         "{}: {} head, fitted in {}",
         shell_path(&args.output),
-        args.head,
+        kind,
         seconds(took)
     ));
     Ok(())

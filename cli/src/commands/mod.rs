@@ -5,6 +5,7 @@ pub(crate) mod embed;
 pub(crate) mod evaluate;
 pub(crate) mod examples;
 pub(crate) mod forget;
+pub(crate) mod fuse;
 pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod learn;
@@ -38,6 +39,7 @@ pub(crate) fn run(command: Command) -> Result {
         Command::Suggest(args) => suggest::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Fuse(args) => fuse::run(args),
         Command::Similarity(args) => similarity::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

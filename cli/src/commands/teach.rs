@@ -53,7 +53,7 @@ pub(crate) struct Args {
     /// of their file]
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
-    /// Make the learner, if there is none, with the encoder's own prompt and the head `logistic`
+    /// Make the learner, if there is none, with the encoder's own prompt and the head `auto`
     #[arg(long)]
     create: bool,
     /// What is done with texts of a table that are too long for the encoder

@@ -34,7 +34,8 @@ fn listed(place: &Workplace, args: &[&str]) -> Vec<Value> {
 #[test]
 fn a_learner_answers_as_the_head_of_its_examples() {
     let place = taught();
-    place.offshoot(&["learn", bundle(), "examples.csv", "-o", "a.head"]).assert().success();
+    let learn = ["learn", bundle(), "examples.csv", "-o", "a.head", "--head", "auto"];
+    place.offshoot(&learn).assert().success();
     let predict = |head: &str| {
         let run = place
             .offshoot(&["predict", bundle(), head, "examples.csv", "--proba"])

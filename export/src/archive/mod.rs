@@ -5,7 +5,7 @@ mod target;
 mod unpack;
 mod writer;
 
-pub(crate) use target::Target;
+pub(crate) use target::{Target, parent};
 pub use unpack::unpack;
 pub(crate) use writer::check_stop;
 pub use writer::{BundleWriter, Written};

@@ -1,6 +1,7 @@
 //! A file that appears whole or not at all.
 
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -44,6 +45,11 @@ impl Target {
     /// Another handle of the temporary file, to write through.
     pub(crate) fn handle(&self) -> Result<File> {
         self.file.as_file().try_clone().map_err(Error::io("write", &self.path))
+    }
+
+    /// Appends `bytes`.
+    pub(crate) fn write(&self, bytes: &[u8]) -> Result<()> {
+        self.file.as_file().write_all(bytes).map_err(Error::io("write", &self.path))
     }
 
     /// Syncs the file and gives it its name.

@@ -72,6 +72,28 @@ impl Layout {
         Ok(Self { places, size: end })
     }
 
+    /// Puts every tensor inside the graph, for one ONNX file without others.
+    ///
+    /// # Errors
+    /// [`Error::Operator`] when the tensors together have more than 2 GiB, which one file
+    /// cannot hold.
+    pub fn inside(graph: &Graph) -> Result<Self> {
+        let mut total = 0u64;
+        for (value, tensor) in graph.initializers() {
+            total = total.saturating_add(tensor.bytes().map_or(0, |bytes| bytes as u64));
+            if total > i32::MAX as u64 {
+                return Err(graph.error(
+                    "Initializer",
+                    format!(
+                        "with `{}` the weights pass 2 GiB, which one ONNX file cannot hold",
+                        graph.value_name(*value)
+                    ),
+                ));
+            }
+        }
+        Ok(Self { places: vec![Place::Inline; graph.initializers().len()], size: 0 })
+    }
+
     /// The places, in the order of [`Graph::initializers`].
     pub fn places(&self) -> &[Place] {
         &self.places

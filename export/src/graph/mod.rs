@@ -271,11 +271,16 @@ impl Graph {
     /// [`Error::Operator`](crate::Error::Operator) when the tensor's size overflows or its bytes do not
     /// match its shape.
     pub fn initializer(&mut self, name: &str, tensor: Tensor) -> Result<Value> {
-        let Some(bytes) = tensor.bytes() else {
-            return Err(self.error(
-                "Initializer",
-                format!("`{name}` of shape {:?} is too large", tensor.dims),
-            ));
+        let carried = matches!(tensor.data, TensorData::Proto(_));
+        let bytes = match tensor.bytes() {
+            Some(bytes) => bytes,
+            None if carried => 0,
+            None => {
+                return Err(self.error(
+                    "Initializer",
+                    format!("`{name}` of shape {:?} is too large", tensor.dims),
+                ));
+            }
         };
         if let TensorData::Bytes(data) = &tensor.data
             && data.len() != bytes

@@ -13,7 +13,8 @@ use crate::tokenizer::Truncation;
 /// How a learner is made. It keeps what is said here.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LearnerOptions {
-    /// Kind of the head.
+    /// Kind of the head. Weights that differ are used by `nearest-mean`, `ridge` and
+    /// `discriminant` only.
     pub head: HeadKind,
     /// Text put before every input. Its words are kept, not its name.
     pub prompt: Prompt,
@@ -27,12 +28,7 @@ pub struct LearnerOptions {
 
 impl Default for LearnerOptions {
     fn default() -> Self {
-        Self {
-            head: HeadKind::Logistic,
-            prompt: Prompt::Default,
-            dimensions: None,
-            keep_text: true,
-        }
+        Self { head: HeadKind::Auto, prompt: Prompt::Default, dimensions: None, keep_text: true }
     }
 }
 

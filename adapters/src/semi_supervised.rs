@@ -1,0 +1,320 @@
+//! Learning from examples without labels: smoothing over a graph of neighbours.
+
+mod graph;
+
+use ndarray::{Array1, Array2, ArrayView2, Axis};
+
+use self::graph::Graph;
+use crate::classes::Classes;
+use crate::classifier::check;
+use crate::error::{Error, Result};
+use crate::examples::{Examples, check_finite};
+use crate::head::Head;
+use crate::heads::Auto;
+
+/// Neighbours that each example is joined with.
+const NEIGHBORS: usize = 7;
+/// Weight of all labels together, in units of the pool's.
+const LABEL_SHARE: f64 = 0.3;
+/// Rounds of smoothing; what is left after them is below 0.9⁴⁰, 1.5 %.
+const ROUNDS: usize = 40;
+/// Most of a score that comes from its neighbours, and the labels a class from which it falls.
+const REACH: f64 = 0.9;
+const REACH_LABELS: f64 = 5.6;
+
+/// What is known of the pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pool {
+    /// Nothing: the shares of the classes are estimated.
+    #[default]
+    Unknown,
+    /// Every class is about equally frequent in it. Better where that is so, worse where not.
+    Balanced,
+}
+
+/// Settings of learning with a pool of unlabeled embeddings.
+///
+/// # Method
+///
+/// Inputs that lie together tend to belong together: the pool shows where the crowds are, the
+/// labels name them. The probabilities `P` of [`Auto`], fitted on the labels alone, are
+/// smoothed over a graph that joins every embedding, labelled or not, with its 7 nearest
+/// neighbours by cosine after centring:
+///
+/// ```text
+/// w = exp(-2 d² / sᵢsⱼ),  sᵢ the distance to the 7th neighbour,  S = D^-½ W D^-½
+/// F ← α S F + (1 - α) B,  40 rounds,  α = min(0.9, 5.6 / labels a class)
+/// ```
+///
+/// B holds `P` minus its mean over the pool plus the shares of the classes (equal, or the mean
+/// itself drawn towards equality when labels are few) for the pool, and the labels, with 0.3 of
+/// the weight of the pool in all. Centring is what makes it work: without it a bias of `P`
+/// towards one class is spread over the graph.
+///
+/// # Cost
+///
+/// For N embeddings in all, d dimensions and K classes: N² d to find neighbours, in blocks, and
+/// 560 N K to smooth.
+///
+/// # Source
+///
+/// Zhou et al. 2003, *NIPS* 16 (local and global consistency); local scaling: Zelnik-Manor and
+/// Perona 2004, *NIPS* 17; class proportions: Zhu, Ghahramani and Lafferty 2003, *ICML*.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SemiSupervised {
+    /// What is known of the pool.
+    pub pool: Pool,
+}
+
+impl SemiSupervised {
+    /// The most embeddings, labelled and not, that are joined in a graph.
+    pub const MAX_EXAMPLES: usize = 50_000;
+
+    /// Fits to embeddings `[examples, dimensions]` with the class of each, and to the
+    /// `unlabeled` ones, `[pool, dimensions]`.
+    ///
+    /// # Errors
+    ///
+    /// Those of bad examples, [`Error::Width`] and [`Error::NotFinite`] for the pool,
+    /// [`Error::TooLarge`] beyond [`SemiSupervised::MAX_EXAMPLES`].
+    pub fn fit(
+        &self,
+        x: ArrayView2<f32>,
+        y: &[usize],
+        classes: Classes,
+        unlabeled: ArrayView2<f32>,
+    ) -> Result<SemiSupervisedHead> {
+        let examples = Examples::new(x, y, &classes)?;
+        check(unlabeled, examples.dimensions())?;
+        let (n, k) = (examples.len(), classes.len());
+        let total = n + unlabeled.nrows();
+        // 4 bytes a dimension; scores and edges besides.
+        let mib = |rows: usize| (rows * (4 * examples.dimensions() + 24 * k + 200)) as u64 >> 20;
+        if total > Self::MAX_EXAMPLES {
+            return Err(Error::TooLarge {
+                what: "learning with unlabeled examples",
+                examples: total,
+                classes: k,
+                dimensions: examples.dimensions(),
+                needed_mib: mib(total),
+                limit_mib: mib(Self::MAX_EXAMPLES),
+            });
+        }
+        let labels_a_class = n as f64 / k as f64;
+        let base = Auto::default().fit(x, y, classes)?;
+
+        let mut shift = Array1::zeros(k);
+        let mut start = Array2::zeros((total, k));
+        let mean = joint_mean(x, unlabeled);
+        if unlabeled.nrows() > 0 {
+            let proba = base.predict_proba(unlabeled)?;
+            let frequency = proba.sum_axis(Axis(0)) / unlabeled.nrows() as f64;
+            shift = shares(&frequency, self.pool, labels_a_class) - &frequency - 1.0 / k as f64;
+            for (mut row, p) in start.outer_iter_mut().skip(n).zip(proba.outer_iter()) {
+                row.assign(&(&p + &shift));
+            }
+        }
+        let weight = 1.0 + LABEL_SHARE * total as f64 / n as f64;
+        for (mut row, &class) in start.outer_iter_mut().zip(y) {
+            row.fill(-weight / k as f64);
+            row[class] += weight;
+        }
+
+        let mut rows = Array2::zeros((total, examples.dimensions()));
+        for (mut row, source) in
+            rows.outer_iter_mut().zip(x.outer_iter().chain(unlabeled.outer_iter()))
+        {
+            row.zip_mut_with(&source, |v, &value| *v = value);
+        }
+        let rows = unit_rows(rows, &mean);
+        let graph = Graph::new(rows, NEIGHBORS);
+        let reach = REACH.min(REACH_LABELS / labels_a_class);
+        let mut scores = start.clone();
+        for _ in 0..ROUNDS {
+            scores = graph.step(&scores, reach, &start);
+        }
+        Ok(SemiSupervisedHead { base, mean, graph, scores, labelled: n, reach, shift })
+    }
+}
+
+/// The shares of the classes that smoothing aims at, from their mean probabilities.
+fn shares(frequency: &Array1<f64>, pool: Pool, labels_a_class: f64) -> Array1<f64> {
+    // With few labels the mean says more of the head's bias than of the pool.
+    let trust = match pool {
+        Pool::Balanced => 0.0,
+        Pool::Unknown => labels_a_class / (labels_a_class + 1.0),
+    };
+    let shares = frequency.mapv(|f| f.max(f64::MIN_POSITIVE).powf(trust));
+    let total = shares.sum();
+    shares / total
+}
+
+fn joint_mean(x: ArrayView2<f32>, unlabeled: ArrayView2<f32>) -> Array1<f32> {
+    let mut sum = Array1::<f64>::zeros(x.ncols());
+    for row in x.outer_iter().chain(unlabeled.outer_iter()) {
+        sum.zip_mut_with(&row, |total, &value| *total += f64::from(value));
+    }
+    let count = (x.nrows() + unlabeled.nrows()) as f64;
+    sum.mapv(|total| (total / count) as f32)
+}
+
+/// Rows minus `mean`, scaled to unit length.
+fn unit_rows(mut rows: Array2<f32>, mean: &Array1<f32>) -> Array2<f32> {
+    for mut row in rows.outer_iter_mut() {
+        row -= mean;
+        let length = row.dot(&row).sqrt().max(1e-12);
+        row /= length;
+    }
+    rows
+}
+
+/// A head that was fitted with a pool.
+///
+/// Its scores rank classes; they are not probabilities.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SemiSupervisedHead {
+    base: Head,
+    mean: Array1<f32>,
+    graph: Graph,
+    scores: Array2<f64>,
+    labelled: usize,
+    reach: f64,
+    shift: Array1<f64>,
+}
+
+impl SemiSupervisedHead {
+    /// The classes, in the order of the columns of every result.
+    #[must_use]
+    pub fn classes(&self) -> &Classes {
+        self.base.classes()
+    }
+
+    /// The head that knows the labels only.
+    #[must_use]
+    pub fn base(&self) -> &Head {
+        &self.base
+    }
+
+    /// Scores of the pool's embeddings, `[pool, classes]`; the highest one wins.
+    #[must_use]
+    pub fn pool_scores(&self) -> ArrayView2<'_, f64> {
+        self.scores.view().split_at(Axis(0), self.labelled).1
+    }
+
+    /// The most likely class of each of the pool's embeddings.
+    #[must_use]
+    pub fn pool_classes(&self) -> Vec<usize> {
+        self.pool_scores().outer_iter().map(|row| argmax(row.iter())).collect()
+    }
+
+    /// Scores of embeddings that were not in the pool, `[examples, classes]`: those of their
+    /// neighbours in it, and the base head's own answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Width`] and [`Error::NotFinite`].
+    pub fn decision_function(&self, x: ArrayView2<f32>) -> Result<Array2<f64>> {
+        check_finite(x)?;
+        let mut scores = self.base.predict_proba(x)? + &self.shift;
+        scores *= 1.0 - self.reach;
+        let rows = unit_rows(x.to_owned(), &self.mean);
+        scores.scaled_add(self.reach, &self.graph.extend(rows.view(), &self.scores));
+        Ok(scores)
+    }
+
+    /// The most likely class of embeddings that were not in the pool.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Width`] and [`Error::NotFinite`].
+    pub fn predict(&self, x: ArrayView2<f32>) -> Result<Vec<usize>> {
+        let scores = self.decision_function(x)?;
+        Ok(scores.outer_iter().map(|row| argmax(row.iter())).collect())
+    }
+}
+
+fn argmax<'a>(values: impl Iterator<Item = &'a f64>) -> usize {
+    let start = (0, f64::NEG_INFINITY);
+    values.enumerate().fold(start, |best, (k, &v)| if v > best.1 { (k, v) } else { best }).0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two crowds of 60 in 12 dimensions.
+    fn crowds() -> (Array2<f32>, Vec<usize>) {
+        let mut state = 1u64;
+        let mut uniform = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
+        };
+        let y: Vec<usize> = (0..120).map(|i| i % 2).collect();
+        let x = Array2::from_shape_fn((120, 12), |(i, j)| {
+            let noise: f32 = (0..4).map(|_| uniform()).sum();
+            noise + if j < 4 && y[i] == 1 { 1.1 } else { 0.0 }
+        });
+        (x, y)
+    }
+
+    #[test]
+    fn one_label_names_a_crowd() {
+        let (x, y) = crowds();
+        let labelled = [6, 3];
+        let rest: Vec<usize> = (0..120).filter(|i| !labelled.contains(i)).collect();
+        let (classes, train) = Classes::from_labels(&["0", "1"]).unwrap();
+        let head = SemiSupervised::default()
+            .fit(
+                x.select(Axis(0), &labelled).view(),
+                &train,
+                classes,
+                x.select(Axis(0), &rest).view(),
+            )
+            .unwrap();
+        let right =
+            |found: &[usize]| found.iter().zip(&rest).filter(|(f, i)| **f == y[**i]).count();
+        let unseen = x.select(Axis(0), &rest);
+        let base = right(&head.base().predict(unseen.view()).unwrap());
+        let pooled = right(&head.pool_classes());
+        assert!(pooled >= base + 5, "{base} and {pooled} of 118");
+        // The same embeddings as if they were new.
+        assert!(right(&head.predict(unseen.view()).unwrap()) >= base + 5);
+    }
+
+    #[test]
+    fn no_pool_and_bad_pools() {
+        let (x, y) = crowds();
+        let (classes, _) = Classes::from_labels(&["0", "1"]).unwrap();
+        let some: Vec<usize> = (0..12).collect();
+        let (rows, labels) = (x.select(Axis(0), &some), &y[..12]);
+        let empty = Array2::zeros((0, 12));
+        let head = SemiSupervised::default()
+            .fit(rows.view(), labels, classes.clone(), empty.view())
+            .unwrap();
+        assert_eq!(head.pool_classes(), Vec::<usize>::new());
+        assert_eq!(head.predict(rows.view()).unwrap(), labels);
+        let fit = |pool: &Array2<f32>| {
+            SemiSupervised::default().fit(rows.view(), labels, classes.clone(), pool.view())
+        };
+        assert!(matches!(fit(&Array2::zeros((4, 2))), Err(Error::Width { .. })));
+        assert!(matches!(fit(&Array2::from_elem((4, 12), f32::NAN)), Err(Error::NotFinite { .. })));
+        // A pool of one point many times has no crowds, and no distances.
+        let head = fit(&Array2::from_elem((30, 12), 0.5)).unwrap();
+        assert!(head.pool_scores().iter().all(|v| v.is_finite()));
+        assert!(matches!(
+            fit(&Array2::zeros((SemiSupervised::MAX_EXAMPLES, 12))),
+            Err(Error::TooLarge { .. })
+        ));
+    }
+
+    #[test]
+    fn shares_are_trusted_as_labels_come() {
+        let frequency = ndarray::array![0.8, 0.2];
+        assert_eq!(shares(&frequency, Pool::Balanced, 8.0), ndarray::array![0.5, 0.5]);
+        let (few, many) =
+            (shares(&frequency, Pool::Unknown, 1.0), shares(&frequency, Pool::Unknown, 99.0));
+        assert!((few[0] - 2.0 / 3.0).abs() < 1e-12);
+        assert!(many[0] > 0.79 && many[0] < 0.8);
+    }
+}

@@ -1,0 +1,64 @@
+//! `offshoot fuse`: an encoder and a head as one plain ONNX file.
+
+use std::path::PathBuf;
+
+use offshoot_adapters::HeadFile;
+use offshoot_export::{FuseOptions, fuse};
+
+use crate::failure::Result;
+use crate::files;
+use crate::interrupt::Interrupt;
+use crate::progress::{self, Progress, Unit, megabytes};
+use crate::texts::shell_path;
+
+const EXAMPLES: &str = "\
+Example:
+  offshoot fuse minilm.offshoot movies.head -o movies.onnx
+
+Any ONNX Runtime, in any language, then needs token ids and their mask and gives `label`, \
+`label_index`, `probabilities` and `embedding`. The tokenizer is in the bundle; `offshoot unpack` \
+writes it as tokenizer.json.";
+
+/// Write an encoder and a head as one plain ONNX file
+///
+/// The file holds its weights, the names of the classes and the head's arithmetic, and gives the
+/// same answers as `offshoot predict` in any program that runs ONNX.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The encoder's bundle
+    bundle: PathBuf,
+    /// The head that was learned with it
+    head: PathBuf,
+    /// The file to write, usually NAME.onnx
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+pub(crate) fn run(args: Args) -> Result {
+    files::check_output(&args.output, [args.bundle.as_path(), &args.head])?;
+    let interrupt = Interrupt::listen();
+    let head = HeadFile::load(&args.head)?;
+    let options = FuseOptions { overwrite: true, stop: Some(interrupt.flag()) };
+    let what = format!("Fusing into {}", shell_path(&args.output));
+    let mut bar: Option<Progress> = None;
+    let fused = fuse(&args.bundle, &head, &args.output, &options, &mut |step| {
+        bar.get_or_insert_with(|| {
+            Progress::start(what.as_str(), Unit::Bytes, Some(step.total_bytes))
+        })
+        .set(step.done_bytes);
+    });
+    match (&fused, bar) {
+        (Ok(_), Some(bar)) => drop(bar.finish()),
+        (_, bar) => drop(bar),
+    }
+    let fused = fused?;
+    progress::say(&format!(
+        "{}: {} classes, {}, outputs {}",
+        shell_path(&fused.path),
+        head.head.classes().len(),
+        megabytes(fused.size),
+        fused.outputs.join(", ")
+    ));
+    Ok(())
+}

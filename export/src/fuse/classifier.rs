@@ -1,0 +1,87 @@
+//! A head as operators after the embedding.
+
+use offshoot::adapters::HeadFile;
+use offshoot::bundle::Manifest;
+use onnx_protobuf::TensorProto;
+
+use super::batch;
+use crate::error::{Error, Result};
+use crate::graph::{Attribute, ElementType, Graph, Tensor, TensorData, TensorType, Value};
+use crate::shape;
+
+/// ONNX's code of strings.
+const STRING: ElementType = ElementType::Other(8);
+
+/// Appends `head` to `embedding` `[batch, width]`, makes its results outputs, and returns the
+/// names of all outputs.
+pub(super) fn append(
+    g: &mut Graph,
+    embedding: Value,
+    manifest: &Manifest,
+    head: &HeadFile,
+) -> Result<Vec<String>> {
+    let x = cut(g, embedding, manifest, head.encoder.dimensions)?;
+    let logits = logits(g, x, head)?;
+    let probabilities = g.softmax(logits, -1)?;
+    let index = TensorType::new(ElementType::Int64, vec![batch()]);
+    let attributes = vec![Attribute::int("axis", -1), Attribute::int("keepdims", 0)];
+    let index = g.push("ArgMax", &[probabilities], attributes, index)?;
+    let names = names(g, head.head.classes().names())?;
+    let label = TensorType::new(STRING, vec![batch()]);
+    let label = g.push("Gather", &[names, index], vec![], label)?;
+
+    let mut outputs = vec!["embedding".to_owned()];
+    for (name, value) in
+        [("label", label), ("label_index", index), ("probabilities", probabilities)]
+    {
+        g.free_name(name);
+        g.output(name, value)?;
+        outputs.push(name.to_owned());
+    }
+    Ok(outputs)
+}
+
+/// The leading dimensions, of unit length again where the encoder's embeddings are.
+fn cut(g: &mut Graph, embedding: Value, manifest: &Manifest, width: usize) -> Result<Value> {
+    if width == manifest.embedding_size {
+        return Ok(embedding);
+    }
+    let x = g.slice(embedding, 1, 0, width)?;
+    if manifest.normalized { g.unit_norm(x) } else { Ok(x) }
+}
+
+/// Scores `[batch, classes]` whose softmax is the head's probabilities.
+fn logits(g: &mut Graph, x: Value, head: &HeadFile) -> Result<Value> {
+    let linear = head.head.linear_logits().ok_or_else(|| {
+        Error::Head(format!("a head of the kind {} cannot be fused yet", head.head.kind()))
+    })?;
+    let (classes, width) = linear.coefficients.dim();
+    let weight: Vec<f32> = linear.coefficients.t().iter().map(|&v| v as f32).collect();
+    let bias: Vec<f32> = linear.intercepts.iter().map(|&v| v as f32).collect();
+    if weight.iter().chain(&bias).any(|v| !v.is_finite()) {
+        return Err(Error::Head("its coefficients do not fit 32-bit numbers".to_owned()));
+    }
+    let weight = g.initializer("weight", Tensor::from_f32(&[width, classes], &weight))?;
+    let bias = g.initializer("bias", Tensor::from_f32(&[classes], &bias))?;
+    g.linear(x, weight, Some(bias))
+}
+
+/// The names of the classes, string `[classes]`.
+fn names(g: &mut Graph, names: &[String]) -> Result<Value> {
+    let proto = TensorProto {
+        dims: vec![names.len() as i64],
+        data_type: STRING.code(),
+        string_data: names.iter().map(|name| name.clone().into_bytes()).collect(),
+        ..Default::default()
+    };
+    let value = g.initializer(
+        "classes",
+        Tensor {
+            element: STRING,
+            dims: vec![names.len()],
+            data: TensorData::Proto(Box::new(proto)),
+        },
+    )?;
+    g.declare_type(value, TensorType::new(STRING, shape![names.len()]));
+    Ok(value)
+}

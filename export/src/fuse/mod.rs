@@ -1,0 +1,155 @@
+//! An encoder and a head as one plain ONNX file.
+
+mod classifier;
+mod weights;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use offshoot::adapters::HeadFile;
+use offshoot::bundle::{Bundle, MODEL};
+use onnx_protobuf::StringStringEntryProto;
+use protobuf::Message;
+
+use crate::archive::{Target, check_stop};
+use crate::error::{Error, Result};
+use crate::graph::external::Layout;
+use crate::graph::read::read;
+use crate::graph::{Dim, ElementType, TensorType};
+use crate::import::Progress;
+use crate::shape;
+
+/// Most bytes that an ONNX file may have: what a protocol buffer can hold.
+const MAX_BYTES: u64 = i32::MAX as u64;
+
+/// How a head is fused with its encoder.
+#[derive(Debug, Clone, Default)]
+pub struct FuseOptions {
+    /// Whether a file that stands at the target is replaced.
+    pub overwrite: bool,
+    /// Ends the work soon after it becomes true, leaving nothing behind.
+    pub stop: Option<Arc<AtomicBool>>,
+}
+
+/// A fused file that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fused {
+    /// The file.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Names of its outputs.
+    pub outputs: Vec<String>,
+}
+
+/// Writes the encoder in `bundle` with `head` after it to the ONNX file `output`.
+///
+/// The file holds its weights and runs in every ONNX Runtime, in any language. It takes
+/// `input_ids` and `attention_mask`, int64 `[batch, tokens]`, as the encoder's tokenizer
+/// gives them (the head's prompt, if any, before each text), and gives
+///
+/// | output | type | meaning |
+/// | --- | --- | --- |
+/// | `label` | string `[batch]` | name of the most likely class |
+/// | `label_index` | int64 `[batch]` | its place among the classes |
+/// | `probabilities` | float32 `[batch, classes]` | as [`Head::predict_proba`](offshoot::adapters::Head::predict_proba), within 1e-5 |
+/// | `embedding` | float32 `[batch, width]` | the encoder's own embedding |
+///
+/// Its metadata hold `offshoot.classes` (a JSON list in the order of the columns),
+/// `offshoot.encoder`, `offshoot.encoder_digest`, `offshoot.head`, `offshoot.dimensions` and,
+/// where there is one, `offshoot.prompt`.
+///
+/// The graph is the bundle's: one that was imported with
+/// [`Lowering::OnnxRuntime`](crate::graph::Lowering::OnnxRuntime) keeps ONNX Runtime's own
+/// operators.
+///
+/// # Errors
+/// [`Error::Head`] when the head belongs to another encoder; [`Error::Archive`] when something
+/// stands at `output` and overwriting was not allowed, or the file would pass 2 GiB;
+/// [`Error::Runtime`] when the bundle is damaged; [`Error::Io`]; [`Error::Interrupted`]. On
+/// every error `output` is as it was before.
+pub fn fuse(
+    bundle: &Path,
+    head: &HeadFile,
+    output: &Path,
+    options: &FuseOptions,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Fused> {
+    let target = Target::create(output, options.overwrite)?;
+    let opened = Bundle::open(bundle)?;
+    if head.encoder.digest != opened.digest() {
+        return Err(Error::Head(format!(
+            "the head was fitted on the encoder {:?} (digest {}), not on {} (digest {}): name the \
+             bundle that it was learned with",
+            head.encoder.name,
+            head.encoder.digest,
+            bundle.display(),
+            opened.digest()
+        )));
+    }
+    let total_bytes = opened.size();
+    if total_bytes > MAX_BYTES {
+        return Err(Error::archive(
+            output,
+            format!("the encoder has {total_bytes} bytes and one ONNX file holds {MAX_BYTES}"),
+        ));
+    }
+    let copied = weights::copy(&opened, output, options.stop.as_deref(), &mut |done_bytes| {
+        progress(Progress { done_bytes, total_bytes });
+    })?;
+
+    let mut graph = read(&copied.path().join(MODEL))?.graph;
+    let embedding = graph
+        .output_named("embedding")
+        .ok_or_else(|| Error::onnx(bundle, "its graph has no output `embedding`"))?;
+    let manifest = opened.manifest();
+    graph.declare_type(
+        embedding,
+        TensorType::new(ElementType::Float32, shape!["batch", manifest.embedding_size]),
+    );
+    let outputs = graph.in_scope("head", |g| classifier::append(g, embedding, manifest, head))?;
+
+    let layout = Layout::inside(&graph)?;
+    let mut model = graph.to_model(&layout)?;
+    check_stop(options.stop.as_deref())?;
+    model.metadata_props.extend(metadata(head));
+    let bytes = model
+        .write_to_bytes()
+        .map_err(|error| Error::archive(output, format!("the graph cannot be written: {error}")))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Error::archive(
+            output,
+            format!("it would have {} bytes and one ONNX file holds {MAX_BYTES}", bytes.len()),
+        ));
+    }
+    target.write(&bytes)?;
+    check_stop(options.stop.as_deref())?;
+    target.commit()?;
+    progress(Progress { done_bytes: total_bytes, total_bytes });
+    Ok(Fused { path: output.to_owned(), size: bytes.len() as u64, outputs })
+}
+
+/// What a program in another language needs to know of the head.
+fn metadata(head: &HeadFile) -> Vec<StringStringEntryProto> {
+    let classes = serde_json::Value::from(head.head.classes().names().to_vec());
+    let mut entries = vec![
+        ("offshoot.classes", classes.to_string()),
+        ("offshoot.encoder", head.encoder.name.clone()),
+        ("offshoot.encoder_digest", head.encoder.digest.clone()),
+        ("offshoot.head", head.head.kind().to_string()),
+        ("offshoot.dimensions", head.encoder.dimensions.to_string()),
+    ];
+    if let Some(prompt) = &head.encoder.prompt {
+        entries.push(("offshoot.prompt", prompt.clone()));
+    }
+    entries
+        .into_iter()
+        .map(|(key, value)| StringStringEntryProto { key: key.into(), value, ..Default::default() })
+        .collect()
+}
+
+/// A dimension that the caller's batch decides.
+fn batch() -> Dim {
+    Dim::from("batch")
+}
