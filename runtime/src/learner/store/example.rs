@@ -226,7 +226,7 @@ mod tests {
         assert!(problem(|e| e.embedding.push(0.0)).contains("3 dimensions"));
         assert!(problem(|e| e.embedding[1] = f32::NAN).contains("column 1 holds NaN"));
         assert!(problem(|e| e.embedding[0] = f32::NEG_INFINITY).contains("column 0 holds -inf"));
-        for label in ["two\nlines", "a\r", "tab\t", "\0", "\u{7f}", "\u{85}", "x\u{2028}y"] {
+        for label in ["two\nlines", "a\r", "tab\t", "\0", "\u{7f}", "a\u{85}b", "x\u{2028}y"] {
             assert!(problem(|e| e.label = Some(label.into())).contains("one line"), "{label:?}");
         }
         assert!(problem(|e| e.label = Some("x".repeat(10_000_000))).contains("10000000 bytes"));
