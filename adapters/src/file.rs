@@ -72,6 +72,9 @@ pub struct HeadFile {
     pub examples: Vec<usize>,
 }
 
+/// What errors name when there is no file.
+const IN_MEMORY: &str = "a head in memory";
+
 /// The JSON beside the numbers.
 #[derive(Serialize, Deserialize)]
 struct Description {
@@ -105,6 +108,24 @@ impl HeadFile {
     /// [`Error::Io`]. The old file is kept on every error.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
+        let bytes = self.encode(path)?;
+        atomic::replace(path, |file| file.write_all(&bytes)).map_err(|source| Error::Io {
+            action: "write",
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    /// The bytes of the file, for those who keep it inside another one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Width`] and [`Error::BadFile`] as [`HeadFile::save`].
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        self.encode(Path::new(IN_MEMORY))
+    }
+
+    fn encode(&self, path: &Path) -> Result<Vec<u8>> {
         if self.encoder.dimensions != self.head.dimensions() {
             return Err(Error::Width {
                 found: self.encoder.dimensions,
@@ -125,12 +146,7 @@ impl HeadFile {
         let head = serde_json::to_string(&description).map_err(|error| bad(error.to_string()))?;
         let container =
             Container { head, tensors: tensors::of(&self.head), ..Container::default() };
-        let bytes = container.to_bytes(HEAD).map_err(bad)?;
-        atomic::replace(path, |file| file.write_all(&bytes)).map_err(|source| Error::Io {
-            action: "write",
-            path: path.to_owned(),
-            source,
-        })
+        container.to_bytes(HEAD).map_err(bad)
     }
 
     /// Reads a file, whatever encoder it belongs to. Prefer [`HeadFile::load_for`].
@@ -145,7 +161,20 @@ impl HeadFile {
             path: path.to_owned(),
             source,
         })?;
-        Self::from_bytes(&bytes).map_err(|problem| match problem {
+        Self::decode(&bytes, path)
+    }
+
+    /// Reads the bytes of a file, as checked as [`HeadFile::load`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadFile`], [`Error::NewerFile`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        Self::decode(bytes, Path::new(IN_MEMORY))
+    }
+
+    fn decode(bytes: &[u8], path: &Path) -> Result<Self> {
+        Self::parse(bytes).map_err(|problem| match problem {
             Problem::Bad(problem) => Error::BadFile { path: path.to_owned(), problem },
             Problem::Newer(found) => {
                 Error::NewerFile { path: path.to_owned(), found, supported: VERSION }
@@ -165,7 +194,7 @@ impl HeadFile {
         Ok(file)
     }
 
-    fn from_bytes(bytes: &[u8]) -> Result<Self, Problem> {
+    fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         let bad = |problem: String| Problem::Bad(problem);
         let Container { head, tensors, .. } = Container::from_bytes(HEAD, bytes)?;
         let description: Description = serde_json::from_str(&head)

@@ -41,6 +41,12 @@ fn every_kind_comes_back_equal() {
         file.save(&path).unwrap();
         let loaded = HeadFile::load(&path).unwrap();
         assert_eq!(loaded, file);
+        // Those who keep it elsewhere get the same bytes, as well checked.
+        let bytes = file.to_bytes().unwrap();
+        assert_eq!(bytes, fs::read(&path).unwrap());
+        assert_eq!(HeadFile::from_bytes(&bytes).unwrap(), file);
+        let error = HeadFile::from_bytes(&bytes[1..]).unwrap_err();
+        assert!(error.to_string().starts_with("a head in memory is not a usable"), "{error}");
         assert_eq!(HeadFile::load_for(&path, "sha256:0123", 5).unwrap(), file);
         let (before, after) =
             (file.head.predict_proba(x.view()), loaded.head.predict_proba(x.view()));

@@ -5,8 +5,8 @@ use clap::builder::styling::{AnsiColor, Effects};
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    completions, embed, evaluate, fuse, import, info, learn, man, predict, quickstart, similarity,
-    unpack, verify,
+    completions, embed, evaluate, examples, forget, fuse, import, info, learn, man, predict,
+    quickstart, similarity, suggest, teach, undo, unpack, verify,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -32,7 +32,7 @@ Exit codes:
     1  the work failed
     2  usage: an option is unknown, missing or does not fit another
     3  the input data are broken or unfit: a bad row, no rows, only one class
-    4  a bundle or head is damaged, or does not belong to the other
+    4  a bundle, head or learner is damaged, or does not belong to the other
     5  surroundings: a missing or unwritable file, a full disk, no ONNX Runtime, no network
    70  a bug in offshoot
   130  interrupted; what was finished is kept
@@ -73,6 +73,11 @@ pub(crate) enum Command {
     Unpack(unpack::Args),
     Embed(embed::Args),
     Learn(learn::Args),
+    Teach(teach::Args),
+    Forget(forget::Args),
+    Undo(undo::Args),
+    Examples(examples::Args),
+    Suggest(suggest::Args),
     Predict(predict::Args),
     Evaluate(evaluate::Args),
     Fuse(fuse::Args),

@@ -22,7 +22,7 @@ pub(crate) enum Code {
     Usage = 2,
     /// The input data are broken or unfit.
     Data = 3,
-    /// A bundle or head is damaged, or does not belong to the other.
+    /// A bundle, head or learner is damaged, or does not belong to the other.
     Artifact = 4,
     /// A file, the disk, the network or ONNX Runtime is not there.
     Surroundings = 5,
@@ -145,14 +145,22 @@ impl From<offshoot::Error> for Failure {
         if let E::Io { action, path, source } = &error {
             return Self::io(action, path, source);
         }
-        let code = match &error {
+        let code = match error {
+            E::Head(error) => return error.into(),
             E::Bundle { .. }
             | E::Manifest { .. }
             | E::Digest { .. }
             | E::Changed { .. }
-            | E::Tokenizer { .. } => Code::Artifact,
-            E::Library(_) | E::NoCacheDir => Code::Surroundings,
-            E::TooLong { .. } => Code::Data,
+            | E::Tokenizer { .. }
+            | E::Store { .. }
+            | E::NewerStore { .. }
+            | E::OtherEncoder { .. } => Code::Artifact,
+            E::Library(_) | E::NoCacheDir | E::Busy { .. } | E::NotErased { .. } => {
+                Code::Surroundings
+            }
+            E::TooLong { .. } | E::Example { .. } | E::NoExample { .. } | E::Weights { .. } => {
+                Code::Data
+            }
             E::Argument(_) => Code::Usage,
             _ => Code::Failed,
         };

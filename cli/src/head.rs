@@ -1,14 +1,17 @@
-//! Heads with the encoder that they belong to.
+//! Heads and learners with the encoder that they belong to.
 
+use std::fs::File;
+use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
 use offshoot::bundle::Bundle;
-use offshoot::{EmbedOptions, Encoder, Prompt};
+use offshoot::learner::Store;
+use offshoot::{EmbedOptions, Encoder, Learner, Prompt};
 use offshoot_adapters::{Error, HeadFile};
 
 use crate::encoder::{EncoderArgs, Truncate, bundle_failure};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 
 /// A head and its encoder, open, and how the head wants texts embedded.
 #[derive(Debug)]
@@ -19,26 +22,31 @@ pub(crate) struct Classifier {
 }
 
 impl Classifier {
-    /// Opens both. The head is refused before the encoder is opened if it belongs to
-    /// another one.
+    /// Opens a head, or a learner with its head as it is now, and the encoder. A head or
+    /// learner of another encoder is refused before the encoder is opened.
     pub(crate) fn open(
         bundle: &Path,
         head: &Path,
         encoder: &EncoderArgs,
         truncate: Truncate,
     ) -> Result<Self> {
-        let file = HeadFile::load(head)?;
-        let found = Bundle::open(bundle).map_err(|error| bundle_failure(bundle, error))?;
-        if file.encoder.digest != found.digest() {
-            return Err(Error::OtherEncoder {
-                path: head.to_owned(),
-                encoder: file.encoder.name,
-                found: file.encoder.digest,
-                wanted: found.digest().to_owned(),
+        let (file, encoder) = if is_learner(head) {
+            let learner = open_learner(bundle, head, |bundle| encoder.open(bundle))?;
+            (learner.head()?.as_ref().clone(), learner.encoder().clone())
+        } else {
+            let file = HeadFile::load(head)?;
+            let found = Bundle::open(bundle).map_err(|error| bundle_failure(bundle, error))?;
+            if file.encoder.digest != found.digest() {
+                return Err(Error::OtherEncoder {
+                    path: head.to_owned(),
+                    encoder: file.encoder.name,
+                    found: file.encoder.digest,
+                    wanted: found.digest().to_owned(),
+                }
+                .into());
             }
-            .into());
-        }
-        let encoder = encoder.open(bundle)?;
+            (file, encoder.open(bundle)?)
+        };
         let width = file.encoder.dimensions;
         let options = EmbedOptions {
             prompt: file.encoder.prompt.clone().map_or(Prompt::None, Prompt::Text),
@@ -48,4 +56,48 @@ impl Classifier {
         };
         Ok(Self { encoder, file, options })
     }
+}
+
+/// Opens a learner and its encoder. A learner of another encoder is refused before that is
+/// opened.
+pub(crate) fn open_learner(
+    bundle: &Path,
+    learner: &Path,
+    open: impl FnOnce(&Path) -> Result<Encoder>,
+) -> Result<Learner> {
+    let store = open_store(learner)?;
+    let found = Bundle::open(bundle).map_err(|error| bundle_failure(bundle, error))?;
+    let tag = &store.info().encoder;
+    if tag.digest != found.digest() {
+        return Err(offshoot::Error::OtherEncoder {
+            path: learner.to_owned(),
+            encoder: tag.name.clone(),
+            found: tag.digest.clone(),
+            wanted: found.digest().to_owned(),
+        }
+        .into());
+    }
+    Ok(Learner::of(store, &open(bundle)?)?)
+}
+
+/// Opens a learner's examples, with advice when there is no such file.
+pub(crate) fn open_store(learner: &Path) -> Result<Store> {
+    Store::open(learner).map_err(|error| {
+        let missing = matches!(&error, offshoot::Error::Io { source, .. }
+            if source.kind() == std::io::ErrorKind::NotFound);
+        let failure = Failure::from(error);
+        if missing {
+            failure.advise("`offshoot learn BUNDLE EXAMPLES -o NAME.learner` makes a learner")
+        } else {
+            failure
+        }
+    })
+}
+
+/// Whether a file begins as learners do, which are SQLite's. What cannot be read is none; the
+/// reason is told by whoever opens it next.
+fn is_learner(path: &Path) -> bool {
+    let mut start = [0; 16];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    read.is_ok() && &start == b"SQLite format 3\0"
 }

@@ -6,10 +6,10 @@
 //! | code | meaning |
 //! | --- | --- |
 //! | 0 | success; also when the reader of standard output went away |
-//! | 1 | the work failed: ONNX Runtime refused something, a fit did not converge |
+//! | 1 | the work failed: ONNX Runtime refused something, a fit did not converge, nothing to undo |
 //! | 2 | usage: an option that is unknown, missing or cannot be combined |
 //! | 3 | the input data are broken or unfit: a bad row, no rows, one class only |
-//! | 4 | a bundle or head is damaged, or does not belong to the other |
+//! | 4 | a bundle, head or learner is damaged, or does not belong to the other |
 //! | 5 | the surroundings: a file that is missing or cannot be written, a full disk, no ONNX Runtime, no network |
 //! | 70 | a bug in this program |
 //! | 130 | interrupted; what was finished is kept |
@@ -27,6 +27,8 @@ mod head;
 mod interrupt;
 mod output;
 mod progress;
+mod rows;
+mod taught;
 mod texts;
 
 use std::panic;

@@ -102,6 +102,136 @@ pub enum Error {
     #[error("{0}")]
     Argument(String),
 
+    /// A head could not be fitted, read or used.
+    #[error(transparent)]
+    Head(#[from] offshoot_adapters::Error),
+
+    /// A file is no learner, or a damaged one.
+    #[cfg(feature = "learner")]
+    #[error("{} is not a usable learner: {reason}", path.display())]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// A learner made by a later version of this crate.
+    #[cfg(feature = "learner")]
+    #[error(
+        "{} is a learner of version {found}, this program reads up to {supported}: update \
+         offshoot; the file was not changed",
+        path.display()
+    )]
+    NewerStore {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The newest one that is understood.
+        supported: i64,
+    },
+
+    /// A learner that belongs to another encoder.
+    #[cfg(feature = "learner")]
+    #[error(
+        "{} was taught on the encoder {encoder:?} (digest {found}), not on the one in use (digest \
+         {wanted}): open that encoder, or teach a new learner",
+        path.display()
+    )]
+    OtherEncoder {
+        /// The learner.
+        path: PathBuf,
+        /// Name of its encoder.
+        encoder: String,
+        /// Digest of its encoder.
+        found: String,
+        /// Digest of the encoder in use.
+        wanted: String,
+    },
+
+    /// Another process uses the learner for longer than was waited.
+    #[cfg(feature = "learner")]
+    #[error(
+        "{} is in use by another process, waited {} s: try again; nothing was changed",
+        path.display(),
+        waited.as_secs_f64()
+    )]
+    Busy {
+        /// The learner.
+        path: PathBuf,
+        /// How long was waited.
+        waited: std::time::Duration,
+    },
+
+    /// An example that no learner takes. Nothing of the call was taught.
+    #[cfg(feature = "learner")]
+    #[error("example {row} cannot be taught: {reason}")]
+    Example {
+        /// Its place in the call, from 0.
+        row: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// There is no such example.
+    #[cfg(feature = "learner")]
+    #[error("there is no example {what} in {}; nothing was changed", path.display())]
+    NoExample {
+        /// Its number, or what was looked for.
+        what: String,
+        /// The learner.
+        path: PathBuf,
+    },
+
+    /// The history of a learner is empty.
+    #[cfg(feature = "learner")]
+    #[error("there is nothing to undo in {}: its history is empty", path.display())]
+    NothingToUndo {
+        /// The learner.
+        path: PathBuf,
+    },
+
+    /// The last update forgot examples, for ever.
+    #[cfg(feature = "learner")]
+    #[error(
+        "the last update of {} forgot {examples} example{}, which cannot be brought back; what \
+         came before it can still be undone if that is asked for",
+        path.display(),
+        if *examples == 1 { "" } else { "s" }
+    )]
+    Forgotten {
+        /// The learner.
+        path: PathBuf,
+        /// How many examples were forgotten.
+        examples: u64,
+    },
+
+    /// Examples are forgotten, and their bytes could not be overwritten yet.
+    #[cfg(feature = "learner")]
+    #[error(
+        "the examples are no longer in {}, but their bytes could not be overwritten yet: {source}; \
+         the next command that opens it tries again",
+        path.display()
+    )]
+    NotErased {
+        /// The learner.
+        path: PathBuf,
+        /// What was in the way.
+        source: Box<Error>,
+    },
+
+    /// The head cannot use weights.
+    #[cfg(feature = "learner")]
+    #[error(
+        "the examples have different weights, which the head {head} does not use: choose \
+         nearest-mean, ridge or discriminant, or give all examples the same weight"
+    )]
+    Weights {
+        /// Kind of the head.
+        head: String,
+    },
+
     /// The user's cache folder is unknown.
     #[error(
         "no cache folder: neither OFFSHOOT_CACHE nor a home folder is set; \

@@ -16,6 +16,8 @@
 //! - [`Encoder`] is an open bundle; [`OpenOptions`] says how it is opened,
 //!   [`EmbedOptions`] how texts are embedded.
 //! - [`bundle`] is the file format, checked before it is used.
+//! - [`Learner`] is an encoder that is taught: labelled examples in one file,
+//!   durable, undoable and forgettable (feature `learner`, on by default).
 //! - [`library`] finds and loads ONNX Runtime.
 //! - [`to_f16`], [`to_int8`], [`to_bits`] make embeddings smaller;
 //!   [`similarity`] compares them.
@@ -25,6 +27,8 @@ mod cache;
 mod embeddings;
 mod encoder;
 mod error;
+#[cfg(feature = "learner")]
+pub mod learner;
 pub mod library;
 mod memory;
 mod session;
@@ -35,6 +39,8 @@ pub use cache::cache_dir;
 pub use embeddings::{Embeddings, to_bits, to_f16, to_int8};
 pub use encoder::{BATCH_TOKENS, EmbedOptions, Encoder, Prompt};
 pub use error::{Error, Result};
+#[cfg(feature = "learner")]
+pub use learner::{Learner, LearnerOptions, Prediction};
 pub use library::Engine;
 pub use offshoot_adapters as adapters;
 pub use session::{CacheState, OpenOptions, Spinning, WeightCache};

@@ -17,6 +17,7 @@ const EXAMPLES: &str = "\
 Examples:
   offshoot evaluate minilm.offshoot movies.head test.csv
   offshoot evaluate minilm.offshoot movies.head test.csv --json | jq .accuracy
+  offshoot evaluate minilm.offshoot mail.learner test.csv
 
 Use examples that the head has not learned from: on those that it has, every head looks better \
 than it is.";
@@ -24,7 +25,7 @@ than it is.";
 /// Most classes whose whole confusion matrix is in the JSON.
 const DENSE_CLASSES: usize = 1000;
 
-/// Measure a head on labelled examples
+/// Measure a head or a learner on labelled examples
 ///
 /// Prints accuracy, precision, recall and F1 of each class, and the confusion matrix.
 #[derive(Debug, clap::Args)]
@@ -32,7 +33,7 @@ const DENSE_CLASSES: usize = 1000;
 pub(crate) struct Args {
     /// The encoder's bundle
     bundle: PathBuf,
-    /// The head
+    /// The head or the learner
     head: PathBuf,
     /// Labelled texts: CSV, TSV, JSONL or Parquet; `-` is standard input
     examples: PathBuf,

@@ -1,19 +1,20 @@
-//! `offshoot learn`: from labelled examples to a head.
+//! `offshoot learn`: from labelled examples to a head or a learner.
 
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use ndarray::{Array2, ArrayView2, Axis};
-use offshoot::{EmbedOptions, Encoder};
+use offshoot::LearnerOptions;
+use offshoot::learner::{Store, StoreInfo};
 use offshoot_adapters::{Classes, EncoderTag, HeadFile, HeadKind};
 use offshoot_models::tables::Row;
 
 use crate::encoder::{EmbedArgs, EncoderArgs, Truncate, prompt_text};
-use crate::failure::{Code, Failure, Result};
+use crate::failure::{Failure, Result};
 use crate::files;
 use crate::interrupt::{Ending, Interrupt};
-use crate::progress::{self, Progress, Unit, grouped, seconds};
+use crate::progress::{self, grouped, seconds};
+use crate::taught;
 use crate::texts::{self, InputArgs, LabelArgs, shell_path};
 
 /// Most classes whose counts are listed.
@@ -24,17 +25,21 @@ Examples:
   offshoot learn minilm.offshoot examples.csv -o movies.head
   offshoot learn minilm.offshoot mail.jsonl --text body --label folder -o mail.head
   offshoot learn minilm.offshoot - --format csv -o movies.head < examples.csv
+  offshoot learn minilm.offshoot examples.csv -o mail.learner
 
 A handful of examples of each class is enough to begin with. `offshoot evaluate` says how good \
-the head is on examples that it has not seen.";
+the head is on examples that it has not seen. A learner keeps its examples: `offshoot teach`, \
+`forget` and `undo` work on it.";
 
 /// What is said when the work is interrupted.
-const INTERRUPTED: &str = "no head was written";
+const INTERRUPTED: &str = "nothing was written";
 
 /// Learn classes from labelled examples
 ///
 /// Embeds the examples and fits a head, a small file that belongs to this one encoder. The
 /// head remembers the prompt and the dimensions, so `predict` and `evaluate` need not be told.
+/// Where the output ends with `.learner`, it is a learner: the examples with their head, to be
+/// taught more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -42,17 +47,25 @@ pub(crate) struct Args {
     bundle: PathBuf,
     /// Labelled texts: CSV, TSV, JSONL or Parquet; `-` is standard input
     examples: PathBuf,
-    /// The head to write, usually NAME.head
+    /// The file to write: a learner if it ends with `.learner`, else a head, usually NAME.head
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// Kind of head: `logistic` (multinomial logistic regression, calibrated probabilities),
-    /// `ridge` (closed form, its penalty chosen by leave-one-out), `nearest-mean` (the fewest
-    /// parameters, for one or two examples a class)
-    #[arg(long, value_name = "KIND", default_value = "logistic", value_parser = parse_kind)]
-    head: HeadKind,
+    /// Kind of head: `auto` (sets itself), `logistic` (multinomial logistic regression,
+    /// calibrated probabilities), `ridge` (closed form, its penalty chosen by leave-one-out),
+    /// `discriminant` (for 8 examples a class or more), `nearest-mean` (the fewest parameters,
+    /// for one or two examples a class) [default: logistic; of a learner auto]
+    #[arg(long, value_name = "KIND", value_parser = parse_kind)]
+    head: Option<HeadKind>,
     /// What is done with texts that are too long for the encoder
     #[arg(long, value_enum, value_name = "cut|error", default_value_t)]
     truncate: Truncate,
+    /// Keep embeddings and labels of the examples in the learner, and not their texts
+    #[arg(long)]
+    no_text: bool,
+    /// What the examples' source is called in the learner, so that they can be forgotten
+    /// together [default: the name of their file]
+    #[arg(long, value_name = "SOURCE")]
+    source: Option<String>,
     #[command(flatten)]
     input: InputArgs,
     #[command(flatten)]
@@ -69,6 +82,23 @@ fn parse_kind(name: &str) -> Result<HeadKind, String> {
 
 pub(crate) fn run(args: Args) -> Result {
     let interrupt = Interrupt::listen();
+    let to_learner = args.output.extension().is_some_and(|ending| ending == "learner");
+    if !to_learner && (args.no_text || args.source.is_some()) {
+        return Err(Failure::usage(
+            "--no-text and --source are about learners; let the output end with .learner",
+        ));
+    }
+    if to_learner && std::fs::symlink_metadata(&args.output).is_ok() {
+        return Err(Failure::usage(format!(
+            "{0} exists and may hold what was taught; add to it with `offshoot teach BUNDLE {0} \
+             --from EXAMPLES`, or name another output",
+            shell_path(&args.output)
+        )));
+    }
+    let kind = args.head.unwrap_or(match to_learner {
+        true => LearnerOptions::default().head,
+        false => HeadKind::Logistic,
+    });
     files::check_output(&args.output, [args.bundle.as_path(), &args.examples])?;
     // Everything that can be wrong with the examples is found before the slow part.
     let table = args.input.open(Some(&args.examples), Some(&args.label))?;
@@ -80,13 +110,16 @@ pub(crate) fn run(args: Args) -> Result {
         let label = classes.names().first().cloned().unwrap_or_default();
         return Err(offshoot_adapters::Error::OneClass { label }.into());
     }
+    if to_learner {
+        taught::check_labels(&rows)?;
+    }
 
     let encoder = args.encoder.open(&args.bundle)?;
     let options = args.embed.options(args.truncate);
-    let embeddings = embed(&encoder, &rows, &options, &interrupt)?;
+    let embeddings = taught::embed(&encoder, &rows, &options, &interrupt, INTERRUPTED)?;
 
     let start = Instant::now();
-    let head = args.head.fit(embeddings.view(), &y, classes)?;
+    let head = kind.fit(embeddings.view(), &y, classes)?;
     let took = start.elapsed();
     interrupt.check(INTERRUPTED)?;
 
@@ -94,43 +127,32 @@ pub(crate) fn run(args: Args) -> Result {
         digest: encoder.digest().to_owned(),
         name: encoder.manifest().name.clone(),
         dimensions: embeddings.ncols(),
-        prompt: prompt_text(&encoder, &options.prompt),
+        prompt: prompt_text(&encoder, &options.prompt).filter(|prompt| !prompt.is_empty()),
     };
     let file = HeadFile::new(tag, head, &y);
-    file.save(&args.output)?;
+    if to_learner {
+        let source = args.source.clone().or_else(|| taught::source_name(&args.examples));
+        let info = StoreInfo {
+            encoder: file.encoder.clone(),
+            head: kind.name().to_owned(),
+            keeps_text: !args.no_text,
+        };
+        let examples = taught::examples(&rows, &embeddings, source.as_deref(), 1.0);
+        let mut store = Store::create(&args.output, &info, examples)?;
+        // The examples of this revision are those that the head was fitted on.
+        let revision = store.revision()?;
+        store.keep_head(revision, &file.to_bytes()?)?;
+    } else {
+        file.save(&args.output)?;
+    }
     progress::say(&summary(&file, rows.len()));
     progress::say(&format!(
         "{}: {} head, fitted in {}",
         shell_path(&args.output),
-        args.head,
+        kind,
         seconds(took)
     ));
     Ok(())
-}
-
-/// `[examples, dimensions]`.
-fn embed(
-    encoder: &Encoder,
-    rows: &[Row],
-    options: &EmbedOptions,
-    interrupt: &Interrupt,
-) -> Result<Array2<f32>> {
-    let mut progress =
-        Progress::start("Embedding examples", Unit::Count("texts"), Some(rows.len() as u64));
-    let mut parts: Vec<Array2<f32>> = Vec::new();
-    let mut cut = 0;
-    for chunk in texts::chunks(rows) {
-        let embedded = texts::embed(encoder, chunk, options)?;
-        cut += embedded.texts_cut();
-        parts.push(embedded.into_vectors());
-        progress.add(chunk.len() as u64);
-        interrupt.check(INTERRUPTED)?;
-    }
-    drop(progress);
-    texts::note_cut(encoder, cut);
-    let views: Vec<ArrayView2<'_, f32>> = parts.iter().map(|part| part.view()).collect();
-    ndarray::concatenate(Axis(0), &views)
-        .map_err(|error| Failure::new(Code::Bug, error.to_string()))
 }
 
 /// What was learned, with a note on classes that have one example.

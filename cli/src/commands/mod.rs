@@ -3,6 +3,8 @@
 pub(crate) mod completions;
 pub(crate) mod embed;
 pub(crate) mod evaluate;
+pub(crate) mod examples;
+pub(crate) mod forget;
 pub(crate) mod fuse;
 pub(crate) mod import;
 pub(crate) mod info;
@@ -11,6 +13,9 @@ pub(crate) mod man;
 pub(crate) mod predict;
 pub(crate) mod quickstart;
 pub(crate) mod similarity;
+pub(crate) mod suggest;
+pub(crate) mod teach;
+pub(crate) mod undo;
 pub(crate) mod unpack;
 pub(crate) mod verify;
 
@@ -27,6 +32,11 @@ pub(crate) fn run(command: Command) -> Result {
         Command::Unpack(args) => unpack::run(args),
         Command::Embed(args) => embed::run(args),
         Command::Learn(args) => learn::run(args),
+        Command::Teach(args) => teach::run(args),
+        Command::Forget(args) => forget::run(args),
+        Command::Undo(args) => undo::run(args),
+        Command::Examples(args) => examples::run(args),
+        Command::Suggest(args) => suggest::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Fuse(args) => fuse::run(args),

@@ -1,7 +1,6 @@
 //! `offshoot predict`: the class of each text.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ndarray::{Array2, ArrayView1};
 use offshoot_adapters::Classes;
@@ -10,18 +9,19 @@ use serde_json::{Map, Value, json};
 
 use crate::csv;
 use crate::encoder::{EncoderArgs, Truncate};
-use crate::failure::{Failure, Result};
-use crate::files::{self, NewFile};
+use crate::failure::Result;
+use crate::files;
 use crate::head::Classifier;
-use crate::interrupt::{Ending, Interrupt};
-use crate::output;
+use crate::interrupt::Interrupt;
 use crate::progress::{Progress, Unit};
+use crate::rows::{RowFormat, Sink};
 use crate::texts::{self, InputArgs};
 
 const EXAMPLES: &str = "\
 Examples:
   echo 'a warm, funny and beautifully acted film' | offshoot predict minilm.offshoot movies.head
   offshoot predict minilm.offshoot movies.head reviews.csv -o predicted.csv
+  offshoot predict minilm.offshoot mail.learner new-mail.csv
   offshoot predict minilm.offshoot mail.head mail.jsonl --text body --proba -o predicted.jsonl
 
 CSV has the columns row, label and probability; --proba adds one column a class, named p: and \
@@ -30,16 +30,16 @@ the class. JSONL has the same as keys, with --proba an object `probabilities`.";
 /// What is said when the work is interrupted.
 const INTERRUPTED: &str = "a file of predictions is written whole or not at all; run it again";
 
-/// Predict the class of each text with a head
+/// Predict the class of each text with a head or a learner
 ///
 /// One line is written for each row of the input: the number of the row from 1, the most
-/// likely class, and its probability. A head runs only on the encoder that it was learned on.
+/// likely class, and its probability. A head or a learner runs only on its own encoder.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The encoder's bundle
     bundle: PathBuf,
-    /// The head
+    /// The head or the learner
     head: PathBuf,
     /// The texts: lines, CSV, TSV, JSONL or Parquet; `-` is standard input [default: -]
     input: Option<PathBuf>,
@@ -48,7 +48,7 @@ pub(crate) struct Args {
     output: Option<PathBuf>,
     /// Format of the output [default: by the file's ending, else csv]
     #[arg(long, value_enum, value_name = "FORMAT")]
-    output_format: Option<OutputFormat>,
+    output_format: Option<RowFormat>,
     /// Write the probability of every class
     #[arg(long)]
     proba: bool,
@@ -61,46 +61,15 @@ pub(crate) struct Args {
     encoder: EncoderArgs,
 }
 
-/// How predictions are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum OutputFormat {
-    /// Comma-separated values with a header
-    Csv,
-    /// One JSON object a line
-    Jsonl,
-}
-
-impl OutputFormat {
-    fn of(path: Option<&Path>) -> Result<Self> {
-        let Some(path) = path else { return Ok(Self::Csv) };
-        let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
-        match ending.as_deref() {
-            Some("csv") => Ok(Self::Csv),
-            Some("jsonl" | "ndjson") => Ok(Self::Jsonl),
-            _ => Err(Failure::usage(format!(
-                "the format to write {} in is not known from its name; add --output-format csv or \
-                 --output-format jsonl",
-                path.display()
-            ))),
-        }
-    }
-}
-
 pub(crate) fn run(args: Args) -> Result {
-    let format = match args.output_format {
-        Some(format) => format,
-        None => OutputFormat::of(args.output.as_deref())?,
-    };
+    let format = RowFormat::choose(args.output_format, args.output.as_deref())?;
     let inputs = args.input.iter().chain([&args.bundle, &args.head]).map(PathBuf::as_path);
     if let Some(output) = &args.output {
         files::check_output(output, inputs)?;
     }
     let interrupt = Interrupt::listen();
     let mut rows = args.texts.open(args.input.as_deref(), None)?;
-    let mut sink = match &args.output {
-        Some(path) => Sink::File(NewFile::create(path)?),
-        None => Sink::Stdout(output::buffered()),
-    };
+    let mut sink = Sink::open(args.output.as_deref())?;
     let classifier = Classifier::open(&args.bundle, &args.head, &args.encoder, args.truncate)?;
     let (encoder, head) = (&classifier.encoder, &classifier.file.head);
     let writer = Writer { format, proba: args.proba, classes: head.classes() };
@@ -111,7 +80,7 @@ pub(crate) fn run(args: Args) -> Result {
     let mut cut = 0;
     loop {
         interrupt.check(INTERRUPTED)?;
-        let chunk = interrupt.at_once(sink.ending(), || texts::next_chunk(&mut rows))?;
+        let chunk = interrupt.at_once(sink.ending(INTERRUPTED), || texts::next_chunk(&mut rows))?;
         if chunk.is_empty() {
             break;
         }
@@ -126,50 +95,16 @@ pub(crate) fn run(args: Args) -> Result {
     sink.finish()
 }
 
-/// Where predictions go.
-enum Sink {
-    File(NewFile),
-    Stdout(std::io::BufWriter<std::io::StdoutLock<'static>>),
-}
-
-impl Sink {
-    fn write(&mut self, bytes: &[u8]) -> Result {
-        match self {
-            Self::File(file) => file.write_all(bytes).map_err(|error| file.failed(&error)),
-            Self::Stdout(out) => out
-                .write_all(bytes)
-                .and_then(|()| out.flush())
-                .map_err(|error| Failure::stdout(&error)),
-        }
-    }
-
-    /// What a signal does while the next texts are awaited.
-    fn ending(&self) -> Ending {
-        let remove = match self {
-            Self::File(file) => Some(file.temporary()),
-            Self::Stdout(_) => None,
-        };
-        Ending { message: INTERRUPTED.into(), remove }
-    }
-
-    fn finish(self) -> Result {
-        match self {
-            Self::File(file) => file.finish(),
-            Self::Stdout(_) => Ok(()),
-        }
-    }
-}
-
 /// Turns probabilities into lines.
 struct Writer<'a> {
-    format: OutputFormat,
+    format: RowFormat,
     proba: bool,
     classes: &'a Classes,
 }
 
 impl Writer<'_> {
     fn header(&self) -> Vec<u8> {
-        if self.format == OutputFormat::Jsonl {
+        if self.format == RowFormat::Jsonl {
             return Vec::new();
         }
         let mut fields: Vec<String> = ["row", "label", "probability"].map(String::from).to_vec();
@@ -185,7 +120,7 @@ impl Writer<'_> {
             let best = argmax(proba);
             let (label, probability) = (self.classes.name(best), proba[best]);
             match self.format {
-                OutputFormat::Csv => {
+                RowFormat::Csv => {
                     let mut fields =
                         vec![row.number.to_string(), label.to_owned(), shown(probability)];
                     if self.proba {
@@ -193,7 +128,7 @@ impl Writer<'_> {
                     }
                     out.extend(csv::line(&fields));
                 }
-                OutputFormat::Jsonl => {
+                RowFormat::Jsonl => {
                     let mut line =
                         json!({"row": row.number, "label": label, "probability": probability});
                     if self.proba {
@@ -242,23 +177,16 @@ mod tests {
             bytes.extend(writer.lines(&rows, &proba).unwrap());
             String::from_utf8(bytes).unwrap()
         };
-        assert_eq!(lines(OutputFormat::Csv, false), "row,label,probability\n7,\"a,b\",0.750000\n");
+        assert_eq!(lines(RowFormat::Csv, false), "row,label,probability\n7,\"a,b\",0.750000\n");
         assert_eq!(
-            lines(OutputFormat::Csv, true),
+            lines(RowFormat::Csv, true),
             "row,label,probability,\"p:a,b\",p:c\n7,\"a,b\",0.750000,0.750000,0.250000\n"
         );
-        let object: Value = serde_json::from_str(&lines(OutputFormat::Jsonl, true)).unwrap();
+        let object: Value = serde_json::from_str(&lines(RowFormat::Jsonl, true)).unwrap();
         assert_eq!(
             object,
             json!({"row": 7, "label": "a,b", "probability": 0.75,
                    "probabilities": {"a,b": 0.75, "c": 0.25}})
         );
-    }
-
-    #[test]
-    fn the_format_follows_the_name() {
-        assert_eq!(OutputFormat::of(None).unwrap(), OutputFormat::Csv);
-        assert_eq!(OutputFormat::of(Some(Path::new("x.JSONL"))).unwrap(), OutputFormat::Jsonl);
-        assert!(OutputFormat::of(Some(Path::new("x.parquet"))).is_err());
     }
 }

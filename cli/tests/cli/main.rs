@@ -5,6 +5,7 @@ mod bundles;
 mod embed;
 mod heads;
 mod interrupts;
+mod learners;
 mod quickstart;
 mod support;
 mod surroundings;

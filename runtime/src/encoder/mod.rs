@@ -188,7 +188,7 @@ impl Encoder {
         self.inner.options.thread_count()
     }
 
-    fn prompt<'a>(&'a self, prompt: &'a Prompt) -> Result<Option<&'a str>> {
+    pub(crate) fn prompt<'a>(&'a self, prompt: &'a Prompt) -> Result<Option<&'a str>> {
         let Some(text) = &self.manifest().text else { return Ok(None) };
         let named = |name: &String| {
             text.prompts.get(name).map(|prompt| Some(prompt.as_str())).ok_or_else(|| {

@@ -1,0 +1,141 @@
+//! `offshoot examples`: what a learner was taught.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use offshoot::learner::{Example, ExampleFilter};
+use serde_json::json;
+
+use crate::csv;
+use crate::failure::{Failure, Result};
+use crate::head::open_store;
+use crate::interrupt::Interrupt;
+use crate::rows::{RowFormat, Sink};
+
+const EXAMPLES: &str = "\
+Examples:
+  offshoot examples mail.learner
+  offshoot examples mail.learner --label spam -o spam.csv
+  offshoot examples mail.learner --embeddings -o mail.jsonl
+
+CSV has the columns id, label, weight, time, source and text; JSONL the same as keys. `offshoot \
+teach --from` and `offshoot learn` read both.";
+
+/// What is said when the work is interrupted.
+const INTERRUPTED: &str = "a file of examples is written whole or not at all; run it again";
+
+/// List or export the examples of a learner
+///
+/// One line is written for each example, in the order in which they were taught.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The learner
+    learner: PathBuf,
+    /// Only examples with this label
+    #[arg(long, value_name = "LABEL")]
+    label: Option<String>,
+    /// Only examples of this source
+    #[arg(long, value_name = "SOURCE")]
+    source: Option<String>,
+    /// The file to write [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Format of the output [default: by the file's ending, else csv]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    output_format: Option<RowFormat>,
+    /// Write the embeddings too, as a list; only in JSONL
+    #[arg(long)]
+    embeddings: bool,
+}
+
+pub(crate) fn run(args: Args) -> Result {
+    let format = RowFormat::choose(args.output_format, args.output.as_deref())?;
+    if args.embeddings && format != RowFormat::Jsonl {
+        return Err(Failure::usage(
+            "embeddings are written in JSONL only; add --output-format jsonl",
+        ));
+    }
+    if let Some(output) = &args.output {
+        crate::files::check_output(output, [args.learner.as_path()])?;
+    }
+    let interrupt = Interrupt::listen();
+    let store = open_store(&args.learner)?;
+    let mut sink = Sink::open(args.output.as_deref())?;
+    if format == RowFormat::Csv {
+        sink.write(&csv::line(&["id", "label", "weight", "time", "source", "text"]))?;
+    }
+    for example in store.examples(&ExampleFilter { label: args.label, source: args.source }) {
+        sink.write(&line(&example?, format, args.embeddings))?;
+        interrupt.check(INTERRUPTED)?;
+    }
+    sink.finish()
+}
+
+fn line(example: &Example, format: RowFormat, embeddings: bool) -> Vec<u8> {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    match format {
+        RowFormat::Csv => csv::line(&[
+            example.id.to_string(),
+            text(&example.label),
+            example.weight.to_string(),
+            rfc_3339(example.time),
+            text(&example.source),
+            text(&example.text),
+        ]),
+        RowFormat::Jsonl => {
+            let mut value = json!({
+                "id": example.id.0, "label": example.label, "weight": example.weight,
+                "time": rfc_3339(example.time), "source": example.source, "text": example.text,
+            });
+            if embeddings {
+                // Through its shortest decimal, as a 32-bit float is read back bit for bit.
+                let exact = |v: &f32| v.to_string().parse::<f64>().unwrap_or(f64::from(*v));
+                value["embedding"] = example.embedding.iter().map(exact).collect();
+            }
+            let mut line = value.to_string().into_bytes();
+            line.push(b'\n');
+            line
+        }
+    }
+}
+
+/// A time as RFC 3339 has it, in UTC and to the second.
+fn rfc_3339(time: SystemTime) -> String {
+    let seconds = match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        Err(before) => {
+            let before = before.duration();
+            let whole = before + Duration::from_nanos(999_999_999);
+            -i64::try_from(whole.as_secs()).unwrap_or(i64::MAX)
+        }
+    };
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Years from March on, in eras of 400 years of 146,097 days.
+    let shifted = days + 719_468;
+    let (era, day) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + 400 * era + i64::from(month <= 2);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_those_of_the_calendar() {
+        let at = |seconds: u64| rfc_3339(UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(at(0), "1970-01-01T00:00:00Z");
+        assert_eq!(at(951_782_399), "2000-02-28T23:59:59Z");
+        assert_eq!(at(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(at(4_107_542_400), "2100-03-01T00:00:00Z");
+        assert_eq!(at(1_767_225_599), "2025-12-31T23:59:59Z");
+        assert_eq!(rfc_3339(UNIX_EPOCH - Duration::from_secs(1)), "1969-12-31T23:59:59Z");
+    }
+}

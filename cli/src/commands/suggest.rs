@@ -1,0 +1,150 @@
+//! `offshoot suggest`: which texts are best labelled next.
+
+use std::cmp::Ordering;
+use std::path::PathBuf;
+
+use offshoot::learner::Uncertainty;
+use serde_json::json;
+
+use crate::csv;
+use crate::encoder::{EncoderArgs, Truncate};
+use crate::failure::Result;
+use crate::head::Classifier;
+use crate::interrupt::{Ending, Interrupt};
+use crate::progress::{Progress, Unit};
+use crate::rows::{RowFormat, Sink};
+use crate::texts::{self, InputArgs};
+
+const EXAMPLES: &str = "\
+Examples:
+  offshoot suggest minilm.offshoot mail.learner unlabelled.csv -n 20
+  offshoot suggest minilm.offshoot mail.learner mail.jsonl --text body --by entropy -o next.csv
+
+CSV has the columns row, uncertainty, label, probability and text, the most uncertain text first; \
+row is its number in the pool. Correct the labels and give the file to `offshoot teach --from`.";
+
+/// What is said when the work is interrupted.
+const INTERRUPTED: &str = "nothing was suggested";
+
+/// Find the texts that are best labelled next
+///
+/// Reads a pool of unlabelled texts and writes those of which the learner is most unsure.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The encoder's bundle
+    bundle: PathBuf,
+    /// The learner, or a head
+    learner: PathBuf,
+    /// The texts: lines, CSV, TSV, JSONL or Parquet; `-` is standard input
+    pool: PathBuf,
+    /// Most texts to suggest
+    #[arg(short = 'n', long = "count", value_name = "N", default_value_t = 10)]
+    count: usize,
+    /// How doubt is measured: `margin` (between the two most likely classes) or `entropy` (of
+    /// all classes)
+    #[arg(long, value_name = "MEASURE", default_value_t)]
+    by: Uncertainty,
+    /// The file to write [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Format of the output [default: by the file's ending, else csv]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    output_format: Option<RowFormat>,
+    /// What is done with texts that are too long for the encoder
+    #[arg(long, value_enum, value_name = "cut|error", default_value_t)]
+    truncate: Truncate,
+    #[command(flatten)]
+    texts: InputArgs,
+    #[command(flatten)]
+    encoder: EncoderArgs,
+}
+
+/// A text of the pool.
+struct Candidate {
+    row: u64,
+    uncertainty: f64,
+    label: String,
+    probability: f64,
+    text: String,
+}
+
+pub(crate) fn run(args: Args) -> Result {
+    let format = RowFormat::choose(args.output_format, args.output.as_deref())?;
+    let interrupt = Interrupt::listen();
+    if let Some(output) = &args.output {
+        let inputs = [&args.bundle, &args.learner, &args.pool].map(PathBuf::as_path);
+        crate::files::check_output(output, inputs)?;
+    }
+    let mut rows = args.texts.open(Some(&args.pool), None)?;
+    let classifier = Classifier::open(&args.bundle, &args.learner, &args.encoder, args.truncate)?;
+    let (encoder, head) = (&classifier.encoder, &classifier.file.head);
+    let mut best: Vec<Candidate> = Vec::new();
+    let mut cut = 0;
+    let mut progress = Progress::start("Comparing", Unit::Bytes, rows.len_hint());
+    loop {
+        let ending = Ending::saying(INTERRUPTED);
+        let chunk = interrupt.at_once(ending, || texts::next_chunk(&mut rows))?;
+        if chunk.is_empty() {
+            break;
+        }
+        let embeddings = texts::embed(encoder, &chunk, &classifier.options)?;
+        cut += embeddings.texts_cut();
+        let probabilities = head.predict_proba(embeddings.vectors())?;
+        for (row, probabilities) in chunk.into_iter().zip(probabilities.outer_iter()) {
+            let likely = probabilities.iter().copied().enumerate();
+            let (class, probability) =
+                likely.fold(
+                    (0, f64::NEG_INFINITY),
+                    |best, (k, p)| if p > best.1 { (k, p) } else { best },
+                );
+            best.push(Candidate {
+                row: row.number,
+                uncertainty: args.by.of(probabilities.iter().copied()),
+                label: head.classes().name(class).to_owned(),
+                probability,
+                text: row.text,
+            });
+        }
+        // Only the best are kept: the pool may be larger than the memory.
+        best.sort_by(most_uncertain);
+        best.truncate(args.count);
+        progress.set(rows.position());
+        interrupt.check(INTERRUPTED)?;
+    }
+    drop(progress);
+    texts::note_cut(encoder, cut);
+    let mut sink = Sink::open(args.output.as_deref())?;
+    sink.write(&lines(format, &best))?;
+    sink.finish()
+}
+
+/// Of equals the one that comes first in the pool.
+fn most_uncertain(a: &Candidate, b: &Candidate) -> Ordering {
+    b.uncertainty.total_cmp(&a.uncertainty).then(a.row.cmp(&b.row))
+}
+
+fn lines(format: RowFormat, candidates: &[Candidate]) -> Vec<u8> {
+    let mut out = match format {
+        RowFormat::Csv => csv::line(&["row", "uncertainty", "label", "probability", "text"]),
+        RowFormat::Jsonl => Vec::new(),
+    };
+    for Candidate { row, uncertainty, label, probability, text } in candidates {
+        match format {
+            RowFormat::Csv => out.extend(csv::line(&[
+                row.to_string(),
+                format!("{uncertainty:.6}"),
+                label.clone(),
+                format!("{probability:.6}"),
+                text.clone(),
+            ])),
+            RowFormat::Jsonl => {
+                let line = json!({"row": row, "uncertainty": uncertainty, "label": label,
+                                  "probability": probability, "text": text});
+                out.extend(line.to_string().into_bytes());
+                out.push(b'\n');
+            }
+        }
+    }
+    out
+}
