@@ -224,7 +224,7 @@ pub enum Error {
     /// The head cannot use weights.
     #[cfg(feature = "learner")]
     #[error(
-        "the examples have different weights, which the head {head} does not use: choose \
+        "the examples have different weights, which the head {head} does not use: choose auto, \
          nearest-mean, ridge or discriminant, or give all examples the same weight"
     )]
     Weights {

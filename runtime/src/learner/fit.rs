@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 ///
 /// Where all weights are the same, whatever they are, the head is the one of examples without
 /// weights, its settings found by leaving out one example at a time. Weights that differ go
-/// into the sums of the closed-form heads, whose settings then come from the sums; the other
-/// kinds refuse them.
+/// into the sums of the closed-form heads, whose settings then come from the sums; `auto`
+/// becomes ridge then, and the other kinds refuse them.
 pub(super) fn fit(examples: &Labelled, encoder: &EncoderTag) -> Result<HeadFile> {
     let kind: HeadKind = examples.head.parse()?;
     let (classes, y) = Classes::from_labels(&examples.labels)?;
@@ -26,7 +26,9 @@ pub(super) fn fit(examples: &Labelled, encoder: &EncoderTag) -> Result<HeadFile>
 }
 
 fn weighted(kind: HeadKind, x: ArrayView2<'_, f32>, examples: &Labelled) -> Result<Head> {
-    if !matches!(kind, HeadKind::NearestMean | HeadKind::Ridge | HeadKind::Discriminant) {
+    let closed_form =
+        [HeadKind::Auto, HeadKind::NearestMean, HeadKind::Ridge, HeadKind::Discriminant];
+    if !closed_form.contains(&kind) {
         return Err(Error::Weights { head: kind.to_string() });
     }
     // Only their ratio counts: a mean of 1 is what examples without weights have.
@@ -89,9 +91,13 @@ mod tests {
             assert_eq!(fitted(&[0.25; 6]).unwrap(), plain);
             let weights = [1.0, 1.0, 0.5, 1.0, 1.0, 1.0];
             match kind {
-                HeadKind::NearestMean | HeadKind::Ridge | HeadKind::Discriminant => {
+                HeadKind::Auto
+                | HeadKind::NearestMean
+                | HeadKind::Ridge
+                | HeadKind::Discriminant => {
                     let head = fitted(&weights).unwrap();
-                    assert_eq!(head.head.kind(), kind);
+                    let expected = if kind == HeadKind::Auto { HeadKind::Ridge } else { kind };
+                    assert_eq!(head.head.kind(), expected);
                     assert_ne!(head.head, plain.head);
                 }
                 _ => assert!(matches!(fitted(&weights), Err(Error::Weights { .. })), "{kind}"),
