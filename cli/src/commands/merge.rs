@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use offshoot::learner::Store;
 use offshoot_adapters::statistics::{Privacy, Shrinkage, Statistics};
-use offshoot_adapters::{EncoderTag, Error, HeadFile, Ridge, StatisticsFile};
+use offshoot_adapters::{EncoderTag, Error, Head, HeadFile, Ridge, StatisticsFile};
 
 use crate::failure::{Code, Failure, Result};
 use crate::files;
@@ -58,7 +58,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "KIND")]
     head: Option<Kind>,
     /// Make the sums differentially private first: adds noise so that no outcome is more than
-    /// e^E times as likely with one example than without it. Smaller is more private; 1 is
+    /// e^E times as likely with any one example as without it. Smaller is more private; 1 is
     /// strong and 8 weak. Only for learners, for embeddings of unit length and weights of at
     /// most 1. Each output from the same examples costs again
     #[arg(long, value_name = "E")]
@@ -140,11 +140,8 @@ pub(crate) fn run(args: Args) -> Result {
     let described = describe(&statistics, args.inputs.len(), privacy.is_some());
     let what = if to_head {
         let kind = args.head.unwrap_or(Kind::Discriminant);
-        let (head, name) = match kind {
-            Kind::Discriminant => (statistics.discriminant(Shrinkage::default())?, "discriminant"),
-            Kind::Ridge => (statistics.ridge(&Ridge::default())?, "ridge"),
-            Kind::NearestMean => (statistics.nearest_mean()?, "nearest-mean"),
-        };
+        let head = fit(kind, &statistics)?;
+        let name = head.kind();
         let mut file = HeadFile::new(encoder, head, &[]);
         let count = |&count: &u64| usize::try_from(count).unwrap_or(usize::MAX);
         file.examples = statistics.counts().iter().map(count).collect();
@@ -158,7 +155,7 @@ pub(crate) fn run(args: Args) -> Result {
     };
     progress::say(&format!("{}: {what}{described}", shell_path(&args.output)));
     match privacy {
-        Some(privacy) => progress::say(&reveals(&privacy)),
+        Some(privacy) => progress::say(&reveals(&privacy, &statistics)),
         None if !to_head && statistics.counts().contains(&1) => progress::say(
             "note: a class has a single example, whose embedding can be read from the statistics; \
              --epsilon hides it",
@@ -166,6 +163,22 @@ pub(crate) fn run(args: Args) -> Result {
         None => {}
     }
     Ok(())
+}
+
+/// The head that sums give.
+fn fit(kind: Kind, statistics: &Statistics) -> Result<Head> {
+    let head = match kind {
+        Kind::Discriminant => statistics.discriminant(Shrinkage::default()),
+        Kind::Ridge => statistics.ridge(&Ridge::default()),
+        Kind::NearestMean => statistics.nearest_mean(),
+    };
+    head.map_err(|error| match error {
+        // Clipped sums are of unit length: what does not fit together is their noise.
+        Error::Scale(_) if statistics.clip().is_some() => Failure::data(
+            "the noise of --epsilon drowns these statistics and no covariance is left; merge more              examples, give a larger epsilon, or take --head nearest-mean",
+        ),
+        error => error.into(),
+    })
 }
 
 /// Refuses to count the same examples twice.
@@ -319,11 +332,59 @@ fn describe(statistics: &Statistics, inputs: usize, noisy: bool) -> String {
     )
 }
 
-fn reveals(privacy: &Privacy) -> String {
-    format!(
-        "differentially private for one example more or less: epsilon {}, delta {}, rho {:.3e}; \
-         noise of standard deviation {:.3} on every sum (an example counts 1); each output from \
-         the same examples costs again",
-        privacy.epsilon, privacy.delta, privacy.rho, privacy.deviation
-    )
+fn reveals(privacy: &Privacy, statistics: &Statistics) -> String {
+    let Privacy { epsilon, delta, rho, deviation, .. } = privacy;
+    let mut text = format!(
+        "differentially private for one example more or less: epsilon {epsilon}, delta {delta}, \
+         rho {rho:.3e}; noise of standard deviation {deviation:.3} on every sum (an example counts \
+         1); each output from the same examples costs again",
+    );
+    // The sum of a class is at most as long as its weight; noise has a part in each dimension.
+    let length = deviation * (statistics.dimensions() as f64).sqrt();
+    let smallest = statistics.weights().into_iter().fold(f64::INFINITY, f64::min);
+    if length > smallest {
+        text.push_str(&format!(
+            "\nnote: the noise outweighs a class of fewer than {} examples, and there is one with \
+             about {smallest:.0}; teach more, or give a larger epsilon",
+            grouped(length.ceil() as u64)
+        ));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use offshoot_models::movies::SplitMix64;
+
+    use super::*;
+
+    #[test]
+    fn drowned_statistics_are_said_to_be_so() {
+        let mut statistics = Statistics::clipped(16, CLIP).unwrap();
+        for i in 0..24usize {
+            let x = (0..16).map(|j| ((7 * i + 3 * j) as f32).sin() / 4.0).collect();
+            let label = ["a", "b", "c"][i % 3];
+            statistics.add(ndarray::Array1::from_vec(x).view(), label, 1.0).unwrap();
+        }
+        let (mut fitted, mut drowned) = (0, 0);
+        for seed in 0..40 {
+            let mut random = SplitMix64::new(seed);
+            let (noisy, privacy) = statistics.privatize(2.0, DELTA, || random.next_u64()).unwrap();
+            assert!(reveals(&privacy, &noisy).contains("outweighs"));
+            match fit(Kind::Discriminant, &noisy) {
+                Ok(_) => fitted += 1,
+                Err(Failure::Said { message, code }) => {
+                    assert!(message.contains("noise") && code == Code::Data, "{message}");
+                    drowned += 1;
+                }
+                Err(Failure::OutputClosed) => panic!("expected a message"),
+            }
+            fit(Kind::NearestMean, &noisy).unwrap();
+        }
+        assert!(fitted > 0 && drowned > 0, "{fitted} {drowned}");
+        let mut random = SplitMix64::new(1);
+        let (noisy, privacy) = statistics.privatize(1e4, DELTA, || random.next_u64()).unwrap();
+        assert!(!reveals(&privacy, &noisy).contains("outweighs"));
+        fit(Kind::Discriminant, &noisy).unwrap();
+    }
 }
