@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use offshoot::bundle::Bundle;
-use offshoot::learner::Store;
+use offshoot::learner::{Labelled, Store};
 use offshoot::{EmbedOptions, Encoder, Learner, Prompt};
 use offshoot_adapters::{Error, HeadFile};
 
@@ -19,6 +19,8 @@ pub(crate) struct Classifier {
     pub(crate) encoder: Encoder,
     pub(crate) file: HeadFile,
     pub(crate) options: EmbedOptions,
+    /// The labelled examples of a learner.
+    pub(crate) examples: Option<Labelled>,
 }
 
 impl Classifier {
@@ -30,9 +32,11 @@ impl Classifier {
         encoder: &EncoderArgs,
         truncate: Truncate,
     ) -> Result<Self> {
-        let (file, encoder) = if is_learner(head) {
+        let (file, encoder, examples) = if is_learner(head) {
             let learner = open_learner(bundle, head, |bundle| encoder.open(bundle))?;
-            (learner.head()?.as_ref().clone(), learner.encoder().clone())
+            let file = learner.head()?.as_ref().clone();
+            let examples = learner.with_store(|store| store.labelled())?;
+            (file, learner.encoder().clone(), Some(examples))
         } else {
             let file = HeadFile::load(head)?;
             let found = Bundle::open(bundle).map_err(|error| bundle_failure(bundle, error))?;
@@ -45,7 +49,7 @@ impl Classifier {
                 }
                 .into());
             }
-            (file, encoder.open(bundle)?)
+            (file, encoder.open(bundle)?, None)
         };
         let width = file.encoder.dimensions;
         let options = EmbedOptions {
@@ -54,7 +58,7 @@ impl Classifier {
             truncation: truncate.into(),
             ..EmbedOptions::default()
         };
-        Ok(Self { encoder, file, options })
+        Ok(Self { encoder, file, options, examples })
     }
 }
 

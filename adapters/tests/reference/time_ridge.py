@@ -10,7 +10,7 @@ import time
 import numpy as np
 import sklearn
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.linear_model import RidgeClassifierCV
+from sklearn.linear_model import LogisticRegression, RidgeClassifierCV
 from threadpoolctl import threadpool_limits
 
 
@@ -24,6 +24,8 @@ def main() -> None:
     heads = {
         "ridge, 13 penalties": RidgeClassifierCV(alphas=np.logspace(-3, 3, 13)),
         "discriminant, shrinkage 0.1": LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1),
+        "logistic, C = 1, default tolerance": LogisticRegression(max_iter=2000),
+        "logistic, C = 1, tolerance 1e-6": LogisticRegression(tol=1e-6, max_iter=2000),
     }
     with threadpool_limits(threads):
         for name, head in heads.items():

@@ -1,12 +1,16 @@
 //! `offshoot evaluate`: how good a head is on labelled examples.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use offshoot_adapters::metrics::{ClassScores, ClassificationReport, ConfusionMatrix};
+use ndarray::{Array2, ArrayView2, Axis};
+use offshoot_adapters::metrics::{
+    ClassScores, ClassificationReport, ConfusionMatrix, ProbabilityReport, ReliabilityDiagram, svg,
+};
 use serde_json::{Value, json};
 
 use crate::encoder::{EncoderArgs, Truncate};
-use crate::failure::{Failure, Result};
+use crate::failure::{Code, Failure, Result};
+use crate::files;
 use crate::head::Classifier;
 use crate::interrupt::{Ending, Interrupt};
 use crate::output;
@@ -17,7 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   offshoot evaluate minilm.offshoot movies.head test.csv
   offshoot evaluate minilm.offshoot movies.head test.csv --json | jq .accuracy
-  offshoot evaluate minilm.offshoot mail.learner test.csv
+  offshoot evaluate minilm.offshoot mail.learner test.csv --figures figures/
 
 Use examples that the head has not learned from: on those that it has, every head looks better \
 than it is.";
@@ -25,9 +29,14 @@ than it is.";
 /// Most classes whose whole confusion matrix is in the JSON.
 const DENSE_CLASSES: usize = 1000;
 
+/// Most probabilities that are kept to be judged together, 512 MB of them.
+const MOST_PROBABILITIES: usize = 1 << 26;
+
 /// Measure a head or a learner on labelled examples
 ///
-/// Prints accuracy, precision, recall and F1 of each class, and the confusion matrix.
+/// Prints accuracy, precision, recall and F1 of each class, the confusion matrix, and how far
+/// the probabilities can be trusted: log loss, Brier score, and the expected calibration error,
+/// the mean distance between what the head says of itself and how often it is right.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -40,6 +49,9 @@ pub(crate) struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Also draw the confusion matrix and the reliability diagram, as SVG, into this folder
+    #[arg(long, value_name = "FOLDER")]
+    figures: Option<PathBuf>,
     /// What is done with texts that are too long for the encoder
     #[arg(long, value_enum, value_name = "cut|error", default_value_t)]
     truncate: Truncate,
@@ -58,6 +70,7 @@ pub(crate) fn run(args: Args) -> Result {
     let (encoder, head) = (&classifier.encoder, &classifier.file.head);
     let classes = head.classes();
     let (mut truth, mut predicted) = (Vec::new(), Vec::new());
+    let mut probabilities = Some(Vec::new());
     let mut cut = 0;
     let mut progress = Progress::start("Evaluating", Unit::Bytes, rows.len_hint());
     loop {
@@ -78,7 +91,9 @@ pub(crate) fn run(args: Args) -> Result {
         }
         let embeddings = texts::embed(encoder, &chunk, &classifier.options)?;
         cut += embeddings.texts_cut();
-        predicted.extend(head.predict(embeddings.vectors())?);
+        let proba = head.predict_proba(embeddings.vectors())?;
+        predicted.extend(proba.outer_iter().map(most_likely));
+        keep(&mut probabilities, proba);
         progress.set(rows.position());
         interrupt.check("there is no result")?;
     }
@@ -89,16 +104,63 @@ pub(crate) fn run(args: Args) -> Result {
     }
     let confusion = ConfusionMatrix::new(classes, &truth, &predicted)?;
     let report = ClassificationReport::from(&confusion);
-    if args.json {
-        return output::print_json(&to_json(&report, &confusion, truth.len()), true);
+    let proba = probabilities.map(|parts| joined(&parts)).transpose()?;
+    let trust = proba.as_ref().map(|p| ProbabilityReport::new(p.view(), &truth)).transpose()?;
+    if let Some(folder) = &args.figures {
+        draw(folder, &confusion, proba.as_ref(), &truth)?;
     }
+    if args.json {
+        return output::print_json(
+            &to_json(&report, &confusion, trust.as_ref(), truth.len()),
+            true,
+        );
+    }
+    let trust = trust.map(|trust| format!("\n{trust}")).unwrap_or_default();
     output::print(&format!(
         "accuracy {:.2} % on {} examples ({} head)\n\n{report}\nrows: the true class, columns: the \
-         predicted one\n{confusion}",
+         predicted one\n{confusion}{trust}",
         100.0 * report.accuracy,
         grouped(truth.len() as u64),
         head.kind()
     ))
+}
+
+/// The first of the likeliest classes.
+fn most_likely(row: ndarray::ArrayView1<'_, f64>) -> usize {
+    let start = (0, f64::NEG_INFINITY);
+    row.iter().enumerate().fold(start, |best, (k, &p)| if p > best.1 { (k, p) } else { best }).0
+}
+
+/// Keeps probabilities until there are too many, and then none.
+fn keep(parts: &mut Option<Vec<Array2<f64>>>, next: Array2<f64>) {
+    let Some(kept) = parts else { return };
+    kept.push(next);
+    if kept.iter().map(Array2::len).sum::<usize>() > MOST_PROBABILITIES {
+        *parts = None;
+    }
+}
+
+fn joined(parts: &[Array2<f64>]) -> Result<Array2<f64>> {
+    let views: Vec<ArrayView2<'_, f64>> = parts.iter().map(|part| part.view()).collect();
+    ndarray::concatenate(Axis(0), &views)
+        .map_err(|error| Failure::new(Code::Bug, error.to_string()))
+}
+
+/// Writes `confusion.svg` and, where the probabilities were kept, `reliability.svg`.
+fn draw(
+    folder: &Path,
+    confusion: &ConfusionMatrix,
+    probabilities: Option<&Array2<f64>>,
+    truth: &[usize],
+) -> Result {
+    std::fs::create_dir_all(folder).map_err(|error| Failure::io("create", folder, &error))?;
+    files::write(&folder.join("confusion.svg"), svg::confusion_matrix(confusion).as_bytes())?;
+    if let Some(probabilities) = probabilities {
+        let diagram = ReliabilityDiagram::new(probabilities.view(), truth)?;
+        let figure = svg::reliability_diagram(&diagram);
+        files::write(&folder.join("reliability.svg"), figure.as_bytes())?;
+    }
+    Ok(())
 }
 
 fn known(names: &[String]) -> String {
@@ -109,7 +171,12 @@ fn known(names: &[String]) -> String {
     shown.join(", ")
 }
 
-fn to_json(report: &ClassificationReport, confusion: &ConfusionMatrix, examples: usize) -> Value {
+fn to_json(
+    report: &ClassificationReport,
+    confusion: &ConfusionMatrix,
+    trust: Option<&ProbabilityReport>,
+    examples: usize,
+) -> Value {
     let scores = |s: &ClassScores| json!({"precision": s.precision, "recall": s.recall, "f1": s.f1, "support": s.support});
     let classes: Vec<Value> = report
         .classes
@@ -129,6 +196,9 @@ fn to_json(report: &ClassificationReport, confusion: &ConfusionMatrix, examples:
         "macro_average": scores(&report.macro_average),
         "weighted_average": scores(&report.weighted_average),
     });
+    if let Some(trust) = trust {
+        value["probabilities"] = json!(trust);
+    }
     // Many classes: the cells that are not 0, as [true, predicted, count].
     value["confusion_cells"] = json!(confusion.cells().collect::<Vec<_>>());
     if report.classes.len() <= DENSE_CLASSES {

@@ -50,10 +50,11 @@ pub(crate) struct Args {
     /// The file to write: a learner if it ends with `.learner`, else a head, usually NAME.head
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// Kind of head: `auto` (sets itself), `logistic` (multinomial logistic regression,
-    /// calibrated probabilities), `ridge` (closed form, its penalty chosen by leave-one-out),
-    /// `discriminant` (for 8 examples a class or more), `nearest-mean` (the fewest parameters,
-    /// for one or two examples a class) [default: logistic; of a learner auto]
+    /// Kind of head: `auto` (sets itself: an average of several by how well each predicts
+    /// examples that it is not shown), `logistic` (multinomial logistic regression), `ridge`
+    /// (closed form, its penalty chosen by leave-one-out), `discriminant` (shared-covariance
+    /// Gaussian), `nearest-mean` (the fewest parameters), `nearest-neighbors`, `cache`
+    /// (Tip-Adapter) [default: auto]
     #[arg(long, value_name = "KIND", value_parser = parse_kind)]
     head: Option<HeadKind>,
     /// What is done with texts that are too long for the encoder
@@ -95,10 +96,7 @@ pub(crate) fn run(args: Args) -> Result {
             shell_path(&args.output)
         )));
     }
-    let kind = args.head.unwrap_or(match to_learner {
-        true => LearnerOptions::default().head,
-        false => HeadKind::Logistic,
-    });
+    let kind = args.head.unwrap_or(LearnerOptions::default().head);
     files::check_output(&args.output, [args.bundle.as_path(), &args.examples])?;
     // Everything that can be wrong with the examples is found before the slow part.
     let table = args.input.open(Some(&args.examples), Some(&args.label))?;

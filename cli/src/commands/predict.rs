@@ -2,14 +2,16 @@
 
 use std::path::PathBuf;
 
-use ndarray::{Array2, ArrayView1};
+use ndarray::{Array2, ArrayView1, ArrayView2};
 use offshoot_adapters::Classes;
+use offshoot_adapters::conformal::{Conformal, ConformalPredictor};
+use offshoot_adapters::open_set::OpenSet;
 use offshoot_models::tables::Row;
 use serde_json::{Map, Value, json};
 
 use crate::csv;
 use crate::encoder::{EncoderArgs, Truncate};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::files;
 use crate::head::Classifier;
 use crate::interrupt::Interrupt;
@@ -21,11 +23,12 @@ const EXAMPLES: &str = "\
 Examples:
   echo 'a warm, funny and beautifully acted film' | offshoot predict minilm.offshoot movies.head
   offshoot predict minilm.offshoot movies.head reviews.csv -o predicted.csv
-  offshoot predict minilm.offshoot mail.learner new-mail.csv
+  offshoot predict minilm.offshoot mail.learner new-mail.csv --coverage 0.9 --false-accepts 0.05
   offshoot predict minilm.offshoot mail.head mail.jsonl --text body --proba -o predicted.jsonl
 
 CSV has the columns row, label and probability; --proba adds one column a class, named p: and \
-the class. JSONL has the same as keys, with --proba an object `probabilities`.";
+the class; --coverage a column set, its labels joined by |; --false-accepts a column known. JSONL \
+has the same as keys, with --proba an object `probabilities`.";
 
 /// What is said when the work is interrupted.
 const INTERRUPTED: &str = "a file of predictions is written whole or not at all; run it again";
@@ -52,6 +55,14 @@ pub(crate) struct Args {
     /// Write the probability of every class
     #[arg(long)]
     proba: bool,
+    /// Write a set of labels that holds the true one with this probability, such as 0.9
+    /// (conformal prediction; needs a learner, whose examples it uses)
+    #[arg(long, value_name = "P", value_parser = share)]
+    coverage: Option<f64>,
+    /// Tell texts of no known class apart: at most this share of them, such as 0.05, passes as
+    /// known (needs a learner)
+    #[arg(long, value_name = "P", value_parser = share)]
+    false_accepts: Option<f64>,
     /// What is done with texts that are too long for the encoder
     #[arg(long, value_enum, value_name = "cut|error", default_value_t)]
     truncate: Truncate,
@@ -59,6 +70,14 @@ pub(crate) struct Args {
     texts: InputArgs,
     #[command(flatten)]
     encoder: EncoderArgs,
+}
+
+/// A number between 0 and 1.
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(value) if value > 0.0 && value < 1.0 => Ok(value),
+        _ => Err("it must lie between 0 and 1, such as 0.9".to_owned()),
+    }
 }
 
 pub(crate) fn run(args: Args) -> Result {
@@ -72,7 +91,8 @@ pub(crate) fn run(args: Args) -> Result {
     let mut sink = Sink::open(args.output.as_deref())?;
     let classifier = Classifier::open(&args.bundle, &args.head, &args.encoder, args.truncate)?;
     let (encoder, head) = (&classifier.encoder, &classifier.file.head);
-    let writer = Writer { format, proba: args.proba, classes: head.classes() };
+    let caution = Caution::new(&args, &classifier)?;
+    let writer = Writer { format, proba: args.proba, classes: head.classes(), caution: &caution };
     // Predictions on the terminal and a bar would disturb each other.
     let quiet = args.output.is_none();
     let mut progress = Progress::start_unless(quiet, "Predicting", Unit::Bytes, rows.len_hint());
@@ -87,7 +107,8 @@ pub(crate) fn run(args: Args) -> Result {
         let embeddings = texts::embed(encoder, &chunk, &classifier.options)?;
         cut += embeddings.texts_cut();
         let proba = head.predict_proba(embeddings.vectors())?;
-        sink.write(&writer.lines(&chunk, &proba)?)?;
+        let doubts = caution.of(embeddings.vectors())?;
+        sink.write(&writer.lines(&chunk, &proba, &doubts)?)?;
         progress.set(rows.position());
     }
     drop(progress);
@@ -95,11 +116,73 @@ pub(crate) fn run(args: Args) -> Result {
     sink.finish()
 }
 
+/// Knowing when not to know: what the examples of a learner say of a text besides a class.
+struct Caution {
+    sets: Option<(ConformalPredictor, f64)>,
+    open: Option<(OpenSet, f64)>,
+}
+
+/// What is said of the texts of one part.
+struct Doubts {
+    sets: Option<Vec<Vec<usize>>>,
+    known: Option<Vec<bool>>,
+}
+
+impl Caution {
+    fn new(args: &Args, classifier: &Classifier) -> Result<Self> {
+        if args.coverage.is_none() && args.false_accepts.is_none() {
+            return Ok(Self { sets: None, open: None });
+        }
+        let examples = classifier.examples.as_ref().ok_or_else(|| {
+            Failure::usage(
+                "--coverage and --false-accepts need a learner, which keeps its examples; a head \
+                 does not: `offshoot learn BUNDLE EXAMPLES -o NAME.learner` makes one",
+            )
+        })?;
+        let (classes, y) = Classes::from_labels(&examples.labels)?;
+        let x = examples.embeddings.view();
+        let sets = match args.coverage {
+            Some(coverage) => Some((Conformal::default().fit(x, &y, classes.clone())?, coverage)),
+            None => None,
+        };
+        let open = match args.false_accepts {
+            Some(rate) => Some((OpenSet::fit(x, &y, &classes, None)?, rate)),
+            None => None,
+        };
+        Ok(Self { sets, open })
+    }
+
+    fn of(&self, x: ArrayView2<'_, f32>) -> Result<Doubts> {
+        let sets = match &self.sets {
+            Some((predictor, coverage)) => Some(predictor.predict_sets(x, *coverage)?),
+            None => None,
+        };
+        let known = match &self.open {
+            Some((open, rate)) => Some(open.accepts(x, *rate)?),
+            None => None,
+        };
+        Ok(Doubts { sets, known })
+    }
+}
+
+impl Doubts {
+    /// The labels of row `i`'s set.
+    fn set<'a>(&self, i: usize, classes: &'a Classes) -> Option<Vec<&'a str>> {
+        let set = self.sets.as_ref()?.get(i)?;
+        Some(set.iter().map(|&class| classes.name(class)).collect())
+    }
+
+    fn known(&self, i: usize) -> Option<bool> {
+        self.known.as_ref()?.get(i).copied()
+    }
+}
+
 /// Turns probabilities into lines.
 struct Writer<'a> {
     format: RowFormat,
     proba: bool,
     classes: &'a Classes,
+    caution: &'a Caution,
 }
 
 impl Writer<'_> {
@@ -108,21 +191,29 @@ impl Writer<'_> {
             return Vec::new();
         }
         let mut fields: Vec<String> = ["row", "label", "probability"].map(String::from).to_vec();
+        if self.caution.sets.is_some() {
+            fields.push("set".to_owned());
+        }
+        if self.caution.open.is_some() {
+            fields.push("known".to_owned());
+        }
         if self.proba {
             fields.extend(self.classes.names().iter().map(|name| format!("p:{name}")));
         }
         csv::line(&fields)
     }
 
-    fn lines(&self, rows: &[Row], proba: &Array2<f64>) -> Result<Vec<u8>> {
+    fn lines(&self, rows: &[Row], proba: &Array2<f64>, doubts: &Doubts) -> Result<Vec<u8>> {
         let mut out = Vec::new();
-        for (row, proba) in rows.iter().zip(proba.outer_iter()) {
+        for (i, (row, proba)) in rows.iter().zip(proba.outer_iter()).enumerate() {
             let best = argmax(proba);
             let (label, probability) = (self.classes.name(best), proba[best]);
             match self.format {
                 RowFormat::Csv => {
                     let mut fields =
                         vec![row.number.to_string(), label.to_owned(), shown(probability)];
+                    fields.extend(doubts.set(i, self.classes).map(|set| set.join("|")));
+                    fields.extend(doubts.known(i).map(|known| known.to_string()));
                     if self.proba {
                         fields.extend(proba.iter().map(|&p| shown(p)));
                     }
@@ -131,6 +222,12 @@ impl Writer<'_> {
                 RowFormat::Jsonl => {
                     let mut line =
                         json!({"row": row.number, "label": label, "probability": probability});
+                    if let Some(set) = doubts.set(i, self.classes) {
+                        line["set"] = json!(set);
+                    }
+                    if let Some(known) = doubts.known(i) {
+                        line["known"] = json!(known);
+                    }
                     if self.proba {
                         let pairs = self.classes.names().iter().zip(proba);
                         let all: Map<String, Value> =
@@ -172,9 +269,12 @@ mod tests {
         let rows = [Row { number: 7, text: "x".into(), label: None }];
         let proba = array![[0.75, 0.25]];
         let lines = |format, proba_wanted| {
-            let writer = Writer { format, proba: proba_wanted, classes: &classes };
+            let caution = Caution { sets: None, open: None };
+            let writer =
+                Writer { format, proba: proba_wanted, classes: &classes, caution: &caution };
+            let doubts = Doubts { sets: None, known: None };
             let mut bytes = writer.header();
-            bytes.extend(writer.lines(&rows, &proba).unwrap());
+            bytes.extend(writer.lines(&rows, &proba, &doubts).unwrap());
             String::from_utf8(bytes).unwrap()
         };
         assert_eq!(lines(RowFormat::Csv, false), "row,label,probability\n7,\"a,b\",0.750000\n");

@@ -54,6 +54,76 @@ fn a_learner_answers_as_the_head_of_its_examples() {
 }
 
 #[test]
+fn a_learner_knows_when_it_does_not() {
+    let place = taught();
+    // 8 labels a class: what is of a class is in the set, and strangers are told apart.
+    let run = place
+        .offshoot(&[
+            "predict",
+            bundle(),
+            "a.learner",
+            "examples.csv",
+            "--coverage",
+            "0.8",
+            "--false-accepts",
+            "0.2",
+            "--proba",
+            "--output-format",
+            "jsonl",
+        ])
+        .assert()
+        .success();
+    let rows: Vec<Value> =
+        stdout(&run).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 24);
+    for row in &rows {
+        let set = row["set"].as_array().unwrap();
+        assert!(set.contains(&row["label"]) && row["known"].is_boolean(), "{row}");
+    }
+    let known = rows.iter().filter(|row| row["known"] == Value::Bool(true)).count();
+    assert!(known >= 20, "{known} of 24 that it has learned");
+    let run = place
+        .offshoot(&[
+            "predict",
+            bundle(),
+            "a.learner",
+            "--coverage",
+            "0.8",
+            "--false-accepts",
+            "0.2",
+        ])
+        .write_stdin("grey\n")
+        .assert()
+        .success();
+    assert!(stdout(&run).starts_with("row,label,probability,set,known\n"), "{}", stdout(&run));
+
+    place.offshoot(&["learn", bundle(), "examples.csv", "-o", "a.head"]).assert().success();
+    let head = ["predict", bundle(), "a.head", "examples.csv", "--coverage", "0.9"];
+    let run = place.offshoot(&head).assert().code(2);
+    assert!(stderr(&run).contains("need a learner"), "{}", stderr(&run));
+    let wrong = ["predict", bundle(), "a.learner", "examples.csv", "--coverage", "90"];
+    place.offshoot(&wrong).assert().code(2);
+}
+
+#[test]
+fn evaluation_says_how_far_probabilities_can_be_trusted() {
+    let place = taught();
+    let args =
+        ["evaluate", bundle(), "a.learner", "examples.csv", "--json", "--figures", "figures"];
+    let run = place.offshoot(&args).assert().success();
+    let value: Value = serde_json::from_str(&stdout(&run)).unwrap();
+    let trust = &value["probabilities"];
+    assert!(trust["log_loss"].as_f64().unwrap() < 0.7, "{trust}");
+    assert!(trust["reliability"]["expected_calibration_error"].as_f64().is_some(), "{trust}");
+    for figure in ["figures/confusion.svg", "figures/reliability.svg"] {
+        let svg = std::fs::read_to_string(place.path(figure)).unwrap();
+        assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"), "{figure}");
+    }
+    let run = place.offshoot(&args[..4]).assert().success();
+    assert!(stdout(&run).contains("calibration error"), "{}", stdout(&run));
+}
+
+#[test]
 fn it_is_taught_undone_and_forgets() {
     let place = taught();
     let run = place.offshoot(&["teach", bundle(), "a.learner", "upon time", "tale"]).assert();

@@ -22,7 +22,8 @@ use crate::classes::Classes;
 use crate::classifier::{Classifier, check};
 use crate::error::{Error, Result};
 use crate::examples::Examples;
-use crate::head::Head;
+use crate::head::{Head, HeadKind};
+use crate::metrics::log_loss;
 use crate::numeric::softmax_rows;
 
 /// Scale of the prior on a member's `τ` in units of one over its mean margin.
@@ -35,8 +36,10 @@ const WEIGHT_FLOOR: f64 = 5e-3;
 const RACE: usize = 192;
 /// Maps that go on to all examples when there are more.
 const FINALISTS: usize = 2;
-/// Most examples that are compared pair by pair; of more, an even sample is used.
-const PAIRS: usize = 1_024;
+/// Most examples that are compared pair by pair.
+const PAIRS: usize = 512;
+/// Of more examples, one in this many of each class is held out to choose a head by.
+const HELD_OUT: usize = 4;
 
 /// The head with nothing to set.
 ///
@@ -62,8 +65,13 @@ const PAIRS: usize = 1_024;
 ///
 /// For n examples, d dimensions and K classes: n² d for the inner products, then for each map
 /// 8 n³ and 10 n² K. All maps are tried on at most 192 examples (spread over the classes); the
-/// two best go on to all of them, up to 1,024. Of more examples, an even sample of 1,024 is used.
-/// Predicting costs n d, or K d where every member is linear.
+/// two best go on to all of them, up to 512. Predicting costs n d, or K d where every member is
+/// linear.
+///
+/// With more than 512 examples, pairs of them are no longer compared: a quarter of each class is
+/// held out to choose by log loss between nearest mean, ridge regression and the discriminant,
+/// fitted to the others, and the mixture of an even sample of 512 of them. The chosen one is
+/// fitted to all, and what is returned is then of that kind.
 ///
 /// # Source
 ///
@@ -84,10 +92,10 @@ impl Auto {
     ///
     /// Those of bad examples, [`Error::TooLarge`] and [`Error::Scale`].
     pub fn fit(&self, x: ArrayView2<f32>, y: &[usize], classes: Classes) -> Result<Head> {
-        let all = Examples::new(x, y, &classes)?;
-        let chosen = even_sample(y, &all.counts, PAIRS);
-        let (x, y) = (x.select(Axis(0), &chosen), pick(y, &chosen));
-        let examples = Examples::new(x.view(), &y, &classes)?;
+        let examples = Examples::new(x, y, &classes)?;
+        if examples.len() > PAIRS {
+            return Many::new(&examples).fit(x, y, classes);
+        }
         let [n, d, k] =
             [examples.len(), examples.dimensions(), examples.classes()].map(|v| v as u128);
         examples.check_memory("the automatic head", &[4 * n * d, 10 * n * n, 40 * n * k])?;
@@ -95,14 +103,79 @@ impl Auto {
         let maps = if examples.len() <= RACE {
             MAPS.to_vec()
         } else {
-            let sample = even_sample(&y, &examples.counts, RACE.max(2 * examples.classes()));
-            let (x, y) = (x.select(Axis(0), &sample), pick(&y, &sample));
+            let sample = even_sample(y, &examples.counts, RACE.max(2 * examples.classes()));
+            let (x, y) = (x.select(Axis(0), &sample), pick(y, &sample));
             finalists(&Fits::new(&Examples::new(x.view(), &y, &classes)?, &MAPS)?)
         };
         let fits = Fits::new(&examples, &maps)?;
         let head = fits.into_head(&examples, classes);
         Ok(Head::Auto(head))
     }
+}
+
+/// More examples than are compared pair by pair.
+struct Many {
+    /// Rows to fit with while the kind is chosen, and rows to choose by.
+    train: Vec<usize>,
+    test: Vec<usize>,
+    counts: Vec<usize>,
+}
+
+impl Many {
+    fn new(examples: &Examples) -> Self {
+        let (mut train, mut test) = (Vec::new(), Vec::new());
+        let mut seen = vec![0usize; examples.classes()];
+        for (row, &class) in examples.y.iter().enumerate() {
+            seen[class] += 1;
+            if seen[class].is_multiple_of(HELD_OUT) { test.push(row) } else { train.push(row) }
+        }
+        Self { train, test, counts: examples.counts.clone() }
+    }
+
+    fn fit(&self, x: ArrayView2<f32>, y: &[usize], classes: Classes) -> Result<Head> {
+        let mut best = (f64::INFINITY, HeadKind::NearestMean);
+        if self.test.is_empty() {
+            return best.1.fit(x, y, classes);
+        }
+        let (train_x, train_y) = (x.select(Axis(0), &self.train), pick(y, &self.train));
+        let (test_x, test_y) = (x.select(Axis(0), &self.test), pick(y, &self.test));
+        let mut counts = vec![0; classes.len()];
+        train_y.iter().for_each(|&class| counts[class] += 1);
+        for kind in [HeadKind::NearestMean, HeadKind::Ridge, HeadKind::Discriminant, HeadKind::Auto]
+        {
+            let head = match kind {
+                HeadKind::Auto => sampled(train_x.view(), &train_y, &counts, classes.clone()),
+                kind => kind.fit(train_x.view(), &train_y, classes.clone()),
+            };
+            // A kind that the scale or the number of these examples defeats is not chosen.
+            let Ok(head) = head else { continue };
+            let loss = log_loss(head.predict_proba(test_x.view())?.view(), &test_y)?;
+            if loss < best.0 {
+                best = (loss, kind);
+            }
+        }
+        match best.1 {
+            HeadKind::Auto => sampled(x, y, &self.counts, classes),
+            kind => kind.fit(x, y, classes),
+        }
+    }
+}
+
+/// The mixture of an even sample.
+fn sampled(x: ArrayView2<f32>, y: &[usize], counts: &[usize], classes: Classes) -> Result<Head> {
+    // At least two examples of each class: beyond this many classes there is no sample.
+    let rows = even_sample(y, counts, PAIRS);
+    if rows.len() > PAIRS {
+        return Err(Error::TooLarge {
+            what: "the automatic head",
+            examples: y.len(),
+            classes: counts.len(),
+            dimensions: x.ncols(),
+            needed_mib: ((rows.len() * rows.len()) >> 14) as u64,
+            limit_mib: ((PAIRS * PAIRS) >> 14) as u64,
+        });
+    }
+    Auto::default().fit(x.select(Axis(0), &rows).view(), &pick(y, &rows), classes)
 }
 
 fn pick(y: &[usize], rows: &[usize]) -> Vec<usize> {
@@ -304,7 +377,6 @@ pub struct AutoHead {
     pub(crate) examples: Array2<f32>,
     pub(crate) members: Vec<Member>,
     /// Probabilities of the examples, each by the members fitted without it, `[n, classes]`;
-    /// empty in a head that was read from a file.
     pub(crate) left_out: Array2<f64>,
 }
 
@@ -343,7 +415,7 @@ impl AutoHead {
 
     /// Probabilities of the examples it was fitted on, each by members fitted without it,
     /// `[examples, classes]`; rows of examples that are alone in their class mean nothing.
-    /// `None` for a head that was read from a file, or fitted on a sample of the examples.
+    /// A head of a sample of the examples has those of the sample.
     #[must_use]
     pub fn leave_one_out(&self) -> Option<&Array2<f64>> {
         (self.left_out.nrows() > 0).then_some(&self.left_out)
@@ -406,5 +478,85 @@ impl Classifier for AutoHead {
     fn probabilities(&self, mut scores: Array2<f64>) -> Array2<f64> {
         softmax_rows(&mut scores);
         scores
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `n` examples of `k` classes around random centres, `offset` apart.
+    fn blobs(n: usize, k: usize, d: usize, offset: f32) -> (Array2<f32>, Vec<usize>, Classes) {
+        let noise = |i: usize, j: usize| {
+            let mut v = (i as u64 * 1_000_003 + j as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            v ^= v >> 29;
+            v = v.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            (v >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        };
+        let y: Vec<usize> = (0..n).map(|i| i % k).collect();
+        let x = Array2::from_shape_fn((n, d), |(i, j)| {
+            noise(i, j) + offset * noise(1_000_000 + y[i], j)
+        });
+        let names = (0..k).map(|class| format!("{class:05}")).collect();
+        (x, y, Classes::new(names).unwrap())
+    }
+
+    #[test]
+    fn weights_sum_to_one_and_what_is_left_out_is_not_what_was_fitted() {
+        let (x, y, classes) = blobs(24, 3, 10, 0.7);
+        let Head::Auto(head) = Auto::default().fit(x.view(), &y, classes).unwrap() else {
+            panic!("another head")
+        };
+        let total: f64 = head.choices().iter().map(|choice| choice.weight).sum();
+        assert!((total - 1.0).abs() < 1e-12);
+        let (seen, unseen) = (head.predict_proba(x.view()).unwrap(), head.leave_one_out().unwrap());
+        let own = |p: &Array2<f64>| y.iter().enumerate().map(|(i, &k)| p[[i, k]].ln()).sum::<f64>();
+        assert!(own(&seen) > own(unseen) + 1.0, "examples look better than they are when seen");
+    }
+
+    #[test]
+    fn one_label_a_class_is_decided_by_the_nearest() {
+        let (x, y, classes) = blobs(4, 4, 16, 1.0);
+        let head = Auto::default().fit(x.view(), &y, classes).unwrap();
+        assert_eq!(head.predict(x.view()).unwrap(), y);
+        let (far, truth, _) = blobs(400, 4, 16, 2.0);
+        let right = head.predict(far.view()).unwrap();
+        let hits = right.iter().zip(&truth).filter(|(a, b)| a == b).count();
+        assert!(hits > 200, "{hits} of 400");
+    }
+
+    #[test]
+    fn many_examples_are_given_to_the_kind_that_predicts_best() {
+        // In 40 dimensions the classes overlap, and 2,000 examples tell more than 512.
+        let (x, y, classes) = blobs(2_000, 4, 40, 0.5);
+        let (test, truth, _) = blobs(4_000, 4, 40, 0.5);
+        let test = test.slice_axis(Axis(0), ndarray::Slice::from(2_000..)).to_owned();
+        let truth = &truth[2_000..];
+        let loss = |head: &Head| log_loss(head.predict_proba(test.view()).unwrap().view(), truth);
+        let chosen = Auto::default().fit(x.view(), &y, classes.clone()).unwrap();
+        let sample = sampled(x.view(), &y, &[500; 4], classes).unwrap();
+        assert!(matches!(sample, Head::Auto(_)));
+        assert!(loss(&chosen).unwrap() <= loss(&sample).unwrap());
+    }
+
+    #[test]
+    fn ten_thousand_classes_get_class_means() {
+        let (x, y, classes) = blobs(10_000, 10_000, 4, 3.0);
+        let head = Auto::default().fit(x.view(), &y, classes).unwrap();
+        assert_eq!(head.kind(), HeadKind::NearestMean);
+    }
+
+    #[test]
+    fn samples_are_even_and_keep_every_class() {
+        let y: Vec<usize> = (0..1_000).map(|i| if i % 100 == 0 { 1 } else { 0 }).collect();
+        let rows = even_sample(&y, &[990, 10], 100);
+        assert!(rows.windows(2).all(|pair| pair[0] < pair[1]));
+        let rare = rows.iter().filter(|&&row| y[row] == 1).count();
+        assert!(
+            (2..=3).contains(&rare) && (95..=105).contains(&rows.len()),
+            "{rare} {}",
+            rows.len()
+        );
+        assert_eq!(even_sample(&y, &[990, 10], 1_000).len(), 1_000);
     }
 }

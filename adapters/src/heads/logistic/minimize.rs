@@ -82,6 +82,7 @@ pub(super) fn minimize(
             direction = metric.solve(&gradient);
             slope = -space.pair(&gradient, &direction);
         }
+        space.complete(&mut direction);
         direction.scale(-1.0);
 
         let size2 = space.inner(&point, &point).max(1.0);
@@ -150,7 +151,7 @@ fn descend(
 fn remember(
     space: &Space<'_, '_>,
     pairs: &mut VecDeque<Pair>,
-    step: Point,
+    mut step: Point,
     gradient: &Gradient,
     mut previous: Gradient,
 ) {
@@ -161,6 +162,7 @@ fn remember(
         if pairs.len() == MEMORY {
             pairs.pop_front();
         }
+        space.lighten(&mut step);
         pairs.push_back(Pair { step, change: previous, rho: 1.0 / curvature });
     }
 }

@@ -6,20 +6,30 @@
 //! the same `s` in every direction. At the start, all probabilities equal, that is exact.
 
 use ndarray::linalg::general_mat_mul;
-use ndarray::{Array1, Array2, Axis, Zip};
+use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis, Zip};
 
 use crate::examples::Examples;
-use crate::numeric::{Cholesky, add_lower_gram, scatter};
+use crate::numeric::{Cholesky, add_lower_gram, parallel_map};
 
 /// Dimensions that are centred at a time, so that the part stays in the cache.
 const COLUMNS: usize = 128;
+
+/// Rows of the examples that are multiplied at a time where there are many: the parts, and so
+/// the order of additions, do not depend on the number of threads.
+const ROWS: usize = 1_024;
+
+/// How much longer a multiply-add takes here than where threads were weighed: a product with few
+/// columns waits for memory.
+const NARROW: u128 = 16;
 
 /// A set of coefficients, or a direction in which they change.
 #[derive(Clone)]
 pub(super) struct Point {
     /// Coordinates of the coefficients: `W` itself, or `A` with `W = ZᵀA`.
     pub(super) coordinates: Array2<f64>,
-    /// `Z W`, `[examples, classes]`; linear in `W`, so it is carried along.
+    /// `Z W`, `[examples, classes]`; linear in `W`, so it is carried along. Empty in a direction
+    /// that is not complete yet, and in steps that are remembered, where the space can do
+    /// without: with many examples it is by far the largest part.
     pub(super) scores: Array2<f64>,
     /// Intercepts of the centred model, `[classes]`.
     pub(super) intercepts: Array1<f64>,
@@ -38,7 +48,9 @@ impl Point {
     /// `self += factor * other`.
     pub(super) fn add(&mut self, factor: f64, other: &Self) {
         self.coordinates.scaled_add(factor, &other.coordinates);
-        self.scores.scaled_add(factor, &other.scores);
+        if !self.scores.is_empty() {
+            self.scores.scaled_add(factor, &other.scores);
+        }
         self.intercepts.scaled_add(factor, &other.intercepts);
     }
 
@@ -81,7 +93,7 @@ enum Side {
     Full {
         /// `Z`, `[examples, dimensions]`.
         z: Array2<f64>,
-        /// `ZᵀZ`, `[dimensions, dimensions]`.
+        /// The lower triangle of `ZᵀZ`, `[dimensions, dimensions]`.
         scatter: Array2<f64>,
     },
 }
@@ -102,7 +114,7 @@ impl<'a, 'x> Space<'a, 'x> {
             Side::Span
         } else {
             let z = examples.centered(mean);
-            Side::Full { scatter: scatter(z.view()), z }
+            Side::Full { scatter: lower_scatter(&z), z }
         };
         Self { examples, mean, side }
     }
@@ -132,6 +144,20 @@ impl<'a, 'x> Space<'a, 'x> {
         (0..d).step_by(COLUMNS).map(move |start| {
             self.examples.centered_columns(self.mean, start..(start + COLUMNS).min(d))
         })
+    }
+
+    /// Gives a direction the scores that [`Preconditioned::solve`] left out.
+    pub(super) fn complete(&self, direction: &mut Point) {
+        if let Side::Full { z, .. } = &self.side {
+            direction.scores = product(z, &direction.coordinates);
+        }
+    }
+
+    /// Takes from a step what only the search along it needed.
+    pub(super) fn lighten(&self, step: &mut Point) {
+        if matches!(self.side, Side::Full { .. }) {
+            step.scores = Array2::zeros((0, 0));
+        }
     }
 
     /// The inner product of the coefficients of two points.
@@ -197,20 +223,18 @@ impl Preconditioned<'_, '_, '_> {
         let mut coordinates = point.coordinates.clone();
         match &self.space.side {
             Side::Span => coordinates += residual,
-            Side::Full { z, .. } => {
-                general_mat_mul(1.0, &z.t(), residual, 1.0, &mut coordinates);
-            }
+            Side::Full { z, .. } => add_transposed_product(z, residual, &mut coordinates),
         }
         Gradient { coordinates, intercepts: residual.sum_axis(Axis(0)) }
     }
 
-    /// `M⁻¹` times a gradient.
+    /// `M⁻¹` times a gradient; [`Space::complete`] finishes it.
     pub(super) fn solve(&self, gradient: &Gradient) -> Point {
         let mut coordinates = gradient.coordinates.clone();
         self.factor.solve(&mut coordinates);
         let scores = match &self.space.side {
             Side::Span => (&gradient.coordinates - &coordinates) / self.curvature,
-            Side::Full { z, .. } => z.dot(&coordinates),
+            Side::Full { .. } => Array2::zeros((0, 0)),
         };
         let intercepts = &gradient.intercepts / (self.curvature * self.space.examples.len() as f64);
         Point { coordinates, scores, intercepts }
@@ -223,6 +247,45 @@ impl Preconditioned<'_, '_, '_> {
             Side::Full { .. } => point.coordinates.t().to_owned(),
         }
     }
+}
+
+/// `Z B`, `[examples, classes]`.
+fn product(z: &Array2<f64>, b: &Array2<f64>) -> Array2<f64> {
+    let mut product = Array2::zeros((z.nrows(), b.ncols()));
+    let parts = z.axis_chunks_iter(Axis(0), ROWS);
+    let items: Vec<_> = parts.zip(product.axis_chunks_iter_mut(Axis(0), ROWS)).collect();
+    let cost = NARROW * (z.len() * b.ncols()) as u128;
+    parallel_map(items, cost, |(z, mut out): (ArrayView2<f64>, ArrayViewMut2<f64>)| {
+        general_mat_mul(1.0, &z, b, 0.0, &mut out);
+    });
+    product
+}
+
+/// `sum += Zᵀ R`, `[dimensions, classes]`.
+fn add_transposed_product(z: &Array2<f64>, residual: &Array2<f64>, sum: &mut Array2<f64>) {
+    let items = z.axis_chunks_iter(Axis(0), ROWS).zip(residual.axis_chunks_iter(Axis(0), ROWS));
+    let cost = NARROW * (z.len() * residual.ncols()) as u128;
+    let parts =
+        parallel_map(items.collect(), cost, |(z, r): (ArrayView2<f64>, ArrayView2<f64>)| {
+            z.t().dot(&r)
+        });
+    parts.iter().for_each(|part| *sum += part);
+}
+
+/// The lower triangle of `ZᵀZ`.
+fn lower_scatter(z: &Array2<f64>) -> Array2<f64> {
+    let (n, d) = z.dim();
+    let cost = n as u128 * (d * d) as u128 / 2;
+    let parts = z.axis_chunks_iter(Axis(0), 2 * ROWS).collect();
+    let mut parts = parallel_map(parts, cost, |z: ArrayView2<f64>| {
+        let mut products = Array2::zeros((d, d));
+        add_lower_gram(&mut products, z.reversed_axes());
+        products
+    })
+    .into_iter();
+    let mut sum = parts.next().unwrap_or_else(|| Array2::zeros((d, d)));
+    parts.for_each(|part| sum += &part);
+    sum
 }
 
 /// `Σ a b` over all entries.

@@ -15,8 +15,9 @@ use crate::progress::{Progress, Unit};
 /// Draws of training examples for each number of shots; their seeds are 0, 1, …
 const DRAWS: u64 = 10;
 
-/// Our heads, and the names of scikit-learn's counterparts in the reference.
-const HEADS: [(HeadKind, &str, &str); 3] = [
+/// Our heads, and the names of scikit-learn's counterparts in the reference, where there are.
+const HEADS: [(HeadKind, &str, &str); 4] = [
+    (HeadKind::Auto, "", ""),
     (HeadKind::Logistic, "logistic", "LogisticRegression"),
     (HeadKind::Ridge, "ridge", "RidgeClassifierCV"),
     (HeadKind::NearestMean, "centroid", "NearestCentroid"),
@@ -144,9 +145,9 @@ mod tests {
     }
 
     #[test]
-    fn every_head_has_a_counterpart_in_the_reference() {
+    fn every_named_counterpart_is_in_the_reference() {
         let reference = movies::reference().unwrap();
-        for (kind, name, _) in HEADS {
+        for (kind, name, _) in HEADS.into_iter().filter(|head| !head.1.is_empty()) {
             assert!(reference.accuracies.contains_key(name), "{kind}");
         }
     }
