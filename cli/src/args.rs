@@ -5,8 +5,8 @@ use clap::builder::styling::{AnsiColor, Effects};
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    completions, embed, evaluate, examples, forget, fuse, import, info, learn, man, predict,
-    quickstart, similarity, suggest, teach, undo, unpack, verify,
+    completions, embed, evaluate, examples, forget, fuse, import, info, learn, man, merge, predict,
+    quickstart, similarity, suggest, suspects, teach, undo, unpack, verify,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -78,6 +78,8 @@ pub(crate) enum Command {
     Undo(undo::Args),
     Examples(examples::Args),
     Suggest(suggest::Args),
+    Suspects(suspects::Args),
+    Merge(merge::Args),
     Predict(predict::Args),
     Evaluate(evaluate::Args),
     Fuse(fuse::Args),

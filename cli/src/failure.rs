@@ -158,9 +158,11 @@ impl From<offshoot::Error> for Failure {
             E::Library(_) | E::NoCacheDir | E::Busy { .. } | E::NotErased { .. } => {
                 Code::Surroundings
             }
-            E::TooLong { .. } | E::Example { .. } | E::NoExample { .. } | E::Weights { .. } => {
-                Code::Data
-            }
+            E::TooLong { .. }
+            | E::Sums { .. }
+            | E::Example { .. }
+            | E::NoExample { .. }
+            | E::Weights { .. } => Code::Data,
             E::Argument(_) => Code::Usage,
             _ => Code::Failed,
         };
@@ -176,6 +178,8 @@ impl From<adapters::Error> for Failure {
         }
         let code = match &error {
             E::BadFile { .. }
+            | E::BadStatistics { .. }
+            | E::OtherGrid { .. }
             | E::NewerFile { .. }
             | E::OtherEncoder { .. }
             | E::OtherDimensions { .. }

@@ -100,7 +100,7 @@ pub(crate) fn open_store(learner: &Path) -> Result<Store> {
 
 /// Whether a file begins as learners do, which are SQLite's. What cannot be read is none; the
 /// reason is told by whoever opens it next.
-fn is_learner(path: &Path) -> bool {
+pub(crate) fn is_learner(path: &Path) -> bool {
     let mut start = [0; 16];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
     read.is_ok() && &start == b"SQLite format 3\0"

@@ -27,6 +27,7 @@ mod head;
 mod interrupt;
 mod output;
 mod progress;
+mod random;
 mod rows;
 mod taught;
 mod texts;

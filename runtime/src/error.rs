@@ -174,6 +174,18 @@ pub enum Error {
         reason: String,
     },
 
+    /// An example does not fit into sufficient statistics.
+    #[cfg(feature = "learner")]
+    #[error("example {example} of {} cannot be added to statistics: {reason}", path.display())]
+    Sums {
+        /// Its number.
+        example: i64,
+        /// The learner.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+
     /// There is no such example.
     #[cfg(feature = "learner")]
     #[error("there is no example {what} in {}; nothing was changed", path.display())]

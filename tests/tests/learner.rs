@@ -208,26 +208,57 @@ fn two_learners_on_one_file_see_each_other() {
 }
 
 #[test]
+fn suspects_are_those_of_the_store() {
+    let place = place();
+    let learner = taught(&place, HeadKind::Ridge);
+    let text = LESSONS[0].0;
+    let copies = [Lesson::new(text, "film"), Lesson::new(text, "film"), Lesson::new(text, "money")];
+    let wrong = learner.teach_many(&copies).unwrap()[2];
+    let suspects = learner.suspects().unwrap();
+    assert_eq!(suspects, learner.with_store(|store| store.suspects()).unwrap());
+    let first = &suspects.found[0];
+    assert_eq!((first.id, &*first.label, &*first.suggested), (wrong, "money", "film"));
+    assert_eq!((suspects.judged, suspects.alone), (9, 0));
+}
+
+#[test]
 fn the_most_uncertain_of_a_pool_are_suggested() {
     let place = place();
     let learner = taught(&place, HeadKind::Ridge);
     let pool = ["the film was great", "movie money", "win free money", "dull invoice"];
-    for measure in Uncertainty::ALL {
+    let predictions = learner.predict_many(&pool).unwrap();
+    for measure in [Uncertainty::Margin, Uncertainty::Entropy] {
         let suggested = learner.suggest(&pool, 3, measure).unwrap();
         assert_eq!(suggested.len(), 3);
-        let predictions = learner.predict_many(&pool).unwrap();
         let doubt = |row: usize| {
-            let prediction = &predictions[row];
-            measure.of(prediction.probabilities.iter().map(|(_, p)| *p))
+            let mut p: Vec<f64> = predictions[row].probabilities.iter().map(|(_, p)| *p).collect();
+            p.sort_by(|a, b| b.total_cmp(a));
+            match measure {
+                Uncertainty::Margin => 1.0 - (p[0] - p[1]),
+                _ => -p.iter().map(|p| p * p.ln()).sum::<f64>() / (p.len() as f64).ln(),
+            }
         };
         for pair in suggested.windows(2) {
             assert!(pair[0].uncertainty >= pair[1].uncertainty);
         }
         let least = (0..4).min_by(|&a, &b| doubt(a).total_cmp(&doubt(b))).unwrap();
-        assert!(suggested.iter().all(|s| s.row != least && s.uncertainty == doubt(s.row)));
+        assert!(suggested.iter().all(|s| s.row != least));
+        assert!(suggested.iter().all(|s| (s.uncertainty - doubt(s.row)).abs() < 1e-12));
         assert!(suggested.iter().all(|s| s.prediction == predictions[s.row]));
     }
     assert!(learner.suggest(&[] as &[&str], 3, Uncertainty::Margin).unwrap().is_empty());
+
+    // A diverse batch takes one of the copies.
+    let copies = [&pool[..], &pool[..1], &pool[..1]].concat();
+    for seed in 0..4 {
+        let batch = learner.suggest_diverse(&copies, 4, Uncertainty::Margin, seed).unwrap();
+        let mut texts: Vec<&str> = batch.iter().map(|s| copies[s.row]).collect();
+        texts.sort_unstable();
+        texts.dedup();
+        assert_eq!(texts.len(), 4);
+        let of = |row: usize| if row < pool.len() { row } else { 0 };
+        assert!(batch.iter().all(|s| s.prediction.label == predictions[of(s.row)].label));
+    }
 }
 
 #[test]

@@ -10,10 +10,12 @@ pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod learn;
 pub(crate) mod man;
+pub(crate) mod merge;
 pub(crate) mod predict;
 pub(crate) mod quickstart;
 pub(crate) mod similarity;
 pub(crate) mod suggest;
+pub(crate) mod suspects;
 pub(crate) mod teach;
 pub(crate) mod undo;
 pub(crate) mod unpack;
@@ -37,6 +39,8 @@ pub(crate) fn run(command: Command) -> Result {
         Command::Undo(args) => undo::run(args),
         Command::Examples(args) => examples::run(args),
         Command::Suggest(args) => suggest::run(args),
+        Command::Suspects(args) => suspects::run(args),
+        Command::Merge(args) => merge::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Fuse(args) => fuse::run(args),

@@ -3,7 +3,8 @@
 use std::cmp::Ordering;
 use std::path::PathBuf;
 
-use offshoot::learner::Uncertainty;
+use ndarray::Array2;
+use offshoot_adapters::selection::{Diverse, Uncertainty};
 use serde_json::json;
 
 use crate::csv;
@@ -19,9 +20,10 @@ const EXAMPLES: &str = "\
 Examples:
   offshoot suggest minilm.offshoot mail.learner unlabelled.csv -n 20
   offshoot suggest minilm.offshoot mail.learner mail.jsonl --text body --by entropy -o next.csv
+  offshoot suggest minilm.offshoot mail.learner unlabelled.csv -n 20 --by diverse
 
 CSV has the columns row, uncertainty, label, probability and text, the most uncertain text first; \
-row is its number in the pool. Correct the labels and give the file to `offshoot teach --from`.";
+row is its number in the pool. A diverse batch is in the order of its picks. Correct the labels and give the file to `offshoot teach --from`.";
 
 /// What is said when the work is interrupted.
 const INTERRUPTED: &str = "nothing was suggested";
@@ -41,10 +43,12 @@ pub(crate) struct Args {
     /// Most texts to suggest
     #[arg(short = 'n', long = "count", value_name = "N", default_value_t = 10)]
     count: usize,
-    /// How doubt is measured: `margin` (between the two most likely classes) or `entropy` (of
-    /// all classes)
-    #[arg(long, value_name = "MEASURE", default_value_t)]
-    by: Uncertainty,
+    /// How texts are chosen
+    #[arg(long, value_enum, value_name = "MEASURE", default_value_t)]
+    by: By,
+    /// Seed of the choices of `diverse`; the same seed chooses the same
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    seed: u64,
     /// The file to write [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -60,6 +64,24 @@ pub(crate) struct Args {
     encoder: EncoderArgs,
 }
 
+/// How texts are chosen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum By {
+    /// Doubt between the two most likely classes
+    #[default]
+    Margin,
+    /// Doubt between all classes
+    Entropy,
+    /// Doubt (as margin) and unlikeness to each other, for texts that are labelled in one go.
+    /// Chooses among the 16384 most uncertain texts of the pool, whose embeddings are kept
+    /// in memory
+    Diverse,
+}
+
+/// Most texts that a diverse batch is chosen from. For 384 dimensions and texts of a few
+/// hundred bytes they take 80 MB.
+const DIVERSE_POOL: usize = 16_384;
+
 /// A text of the pool.
 struct Candidate {
     row: u64,
@@ -67,6 +89,8 @@ struct Candidate {
     label: String,
     probability: f64,
     text: String,
+    /// For a diverse batch; else empty.
+    embedding: Vec<f32>,
 }
 
 pub(crate) fn run(args: Args) -> Result {
@@ -79,6 +103,9 @@ pub(crate) fn run(args: Args) -> Result {
     let mut rows = args.texts.open(Some(&args.pool), None)?;
     let classifier = Classifier::open(&args.bundle, &args.learner, &args.encoder, args.truncate)?;
     let (encoder, head) = (&classifier.encoder, &classifier.file.head);
+    let measure = if args.by == By::Entropy { Uncertainty::Entropy } else { Uncertainty::Margin };
+    let diverse = args.by == By::Diverse && args.count > 0;
+    let kept = if diverse { args.count.max(DIVERSE_POOL) } else { args.count };
     let mut best: Vec<Candidate> = Vec::new();
     let mut cut = 0;
     let mut progress = Progress::start("Comparing", Unit::Bytes, rows.len_hint());
@@ -91,7 +118,10 @@ pub(crate) fn run(args: Args) -> Result {
         let embeddings = texts::embed(encoder, &chunk, &classifier.options)?;
         cut += embeddings.texts_cut();
         let probabilities = head.predict_proba(embeddings.vectors())?;
-        for (row, probabilities) in chunk.into_iter().zip(probabilities.outer_iter()) {
+        let vectors = embeddings.vectors();
+        let doubts = measure.of(probabilities.view())?;
+        let judged = probabilities.outer_iter().zip(doubts).zip(vectors.outer_iter());
+        for (row, ((probabilities, uncertainty), embedding)) in chunk.into_iter().zip(judged) {
             let likely = probabilities.iter().copied().enumerate();
             let (class, probability) =
                 likely.fold(
@@ -100,23 +130,41 @@ pub(crate) fn run(args: Args) -> Result {
                 );
             best.push(Candidate {
                 row: row.number,
-                uncertainty: args.by.of(probabilities.iter().copied()),
+                uncertainty,
                 label: head.classes().name(class).to_owned(),
                 probability,
                 text: row.text,
+                embedding: if diverse { embedding.to_vec() } else { Vec::new() },
             });
         }
         // Only the best are kept: the pool may be larger than the memory.
         best.sort_by(most_uncertain);
-        best.truncate(args.count);
+        best.truncate(kept);
         progress.set(rows.position());
         interrupt.check(INTERRUPTED)?;
     }
     drop(progress);
     texts::note_cut(encoder, cut);
+    if diverse {
+        let ending = Ending::saying(INTERRUPTED);
+        best = interrupt.at_once(ending, || batch(best, args.count, args.seed))?;
+    }
     let mut sink = Sink::open(args.output.as_deref())?;
     sink.write(&lines(format, &best))?;
     sink.finish()
+}
+
+/// A diverse batch of at most `count` of the candidates.
+fn batch(candidates: Vec<Candidate>, count: usize, seed: u64) -> Result<Vec<Candidate>> {
+    let width = candidates.first().map_or(0, |candidate| candidate.embedding.len());
+    let mut pool = Array2::zeros((candidates.len(), width));
+    for (mut row, candidate) in pool.outer_iter_mut().zip(&candidates) {
+        row.iter_mut().zip(&candidate.embedding).for_each(|(to, from)| *to = *from);
+    }
+    let doubts: Vec<f64> = candidates.iter().map(|candidate| candidate.uncertainty).collect();
+    let picks = Diverse::new(pool.view(), Some(&doubts), seed)?.take(count);
+    let mut candidates: Vec<Option<Candidate>> = candidates.into_iter().map(Some).collect();
+    Ok(picks.filter_map(|index| candidates[index].take()).collect())
 }
 
 /// Of equals the one that comes first in the pool.
@@ -129,7 +177,7 @@ fn lines(format: RowFormat, candidates: &[Candidate]) -> Vec<u8> {
         RowFormat::Csv => csv::line(&["row", "uncertainty", "label", "probability", "text"]),
         RowFormat::Jsonl => Vec::new(),
     };
-    for Candidate { row, uncertainty, label, probability, text } in candidates {
+    for Candidate { row, uncertainty, label, probability, text, .. } in candidates {
         match format {
             RowFormat::Csv => out.extend(csv::line(&[
                 row.to_string(),

@@ -6,6 +6,8 @@ mod embed;
 mod heads;
 mod interrupts;
 mod learners;
+mod merging;
 mod quickstart;
 mod support;
 mod surroundings;
+mod suspects;

@@ -49,6 +49,7 @@ mod tests {
     use ndarray::{Array2, Axis, concatenate};
 
     use super::*;
+    use crate::learner::ExampleId;
 
     const LABELS: [&str; 6] = ["a", "b", "a", "b", "a", "c"];
 
@@ -56,6 +57,7 @@ mod tests {
         Labelled {
             revision: 1,
             head: kind.to_string(),
+            ids: (1..=6).map(ExampleId).collect(),
             embeddings: Array2::from_shape_fn((6, 3), |(i, j)| ((7 * i + 3 * j) as f32).sin()),
             labels: LABELS.map(str::to_owned).to_vec(),
             weights: weights.to_vec(),
@@ -73,6 +75,7 @@ mod tests {
         let mut twice = once.clone();
         let again = once.embeddings.select(Axis(0), &[2, 5]);
         twice.embeddings = concatenate(Axis(0), &[once.embeddings.view(), again.view()]).unwrap();
+        twice.ids.extend([ExampleId(7), ExampleId(8)]);
         twice.labels.extend(["a".to_owned(), "c".to_owned()]);
         twice.weights = vec![3.0; 8];
         let means = |labelled| match fit(labelled, &tag()).unwrap().head {

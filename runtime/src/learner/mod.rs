@@ -2,12 +2,15 @@
 //!
 //! - [`Learner`] joins the three: teach texts, predict texts.
 //! - [`Store`] is the file, which needs no encoder: examples, history, forgetting.
-//! - [`Uncertainty`] says which text is best labelled next.
+//! - [`Uncertainty`] says which text is best labelled next, [`Suspects`] which label is best
+//!   looked at again.
 
 mod fit;
 mod options;
+mod statistics;
 mod store;
-mod uncertainty;
+mod suggest;
+mod suspects;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,13 +22,15 @@ use offshoot_adapters::{EncoderTag, HeadFile, HeadKind};
 use crate::encoder::{EmbedOptions, Encoder};
 use crate::error::{Error, Result};
 
+pub use offshoot_adapters::selection::Uncertainty;
 pub use options::{LearnerOptions, Lesson};
 pub use store::{
     Action, BUSY_TIMEOUT, Example, ExampleFilter, ExampleId, Examples, HISTORY_CHANGES,
     HISTORY_UPDATES, Labelled, MAX_SOURCE_BYTES, MAX_TEXT_BYTES, MAX_WEIGHT, MIN_WEIGHT,
     NewExample, Store, StoreInfo, Undone, label_problem,
 };
-pub use uncertainty::Uncertainty;
+pub use suggest::Suggestion;
+pub use suspects::{SUSPECTS_FOLDS, SUSPECTS_LEAVE_ONE_OUT, Suspect, Suspects};
 
 /// An encoder that is taught: examples go into a file as they come, and the head follows.
 ///
@@ -73,17 +78,6 @@ pub struct Prediction {
     pub probability: f64,
     /// Every class with its probability, in the order of the head's classes; they sum to 1.
     pub probabilities: Vec<(String, f64)>,
-}
-
-/// A text of a pool that is worth a label.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Suggestion {
-    /// Its place in the pool.
-    pub row: usize,
-    /// How unsure the head is of it, from 0 to 1.
-    pub uncertainty: f64,
-    /// What the head says of it now.
-    pub prediction: Prediction,
 }
 
 impl Learner {
@@ -311,46 +305,15 @@ impl Learner {
     /// # Errors
     /// As [`Self::predict`].
     pub fn predict_many(&self, texts: &[impl AsRef<str> + Sync]) -> Result<Vec<Prediction>> {
-        let (head, probabilities) = self.probabilities(texts)?;
+        let Judged { head, probabilities, .. } = self.judge(texts)?;
         Ok(probabilities.outer_iter().map(|row| prediction(&head, row)).collect())
     }
 
-    /// The texts of a pool of which the head is most unsure, the most unsure first; at most
-    /// `n`.
-    ///
-    /// # Errors
-    /// As [`Self::predict`].
-    pub fn suggest(
-        &self,
-        pool: &[impl AsRef<str> + Sync],
-        n: usize,
-        measure: Uncertainty,
-    ) -> Result<Vec<Suggestion>> {
-        let (head, probabilities) = self.probabilities(pool)?;
-        let mut doubts: Vec<(usize, f64)> = probabilities
-            .outer_iter()
-            .map(|row| measure.of(row.iter().copied()))
-            .enumerate()
-            .collect();
-        doubts.sort_by(|a, b| b.1.total_cmp(&a.1));
-        doubts.truncate(n);
-        let suggestions = doubts.into_iter().map(|(row, uncertainty)| Suggestion {
-            row,
-            uncertainty,
-            prediction: prediction(&head, probabilities.row(row)),
-        });
-        Ok(suggestions.collect())
-    }
-
-    /// `[texts, classes]`, with the head that gave them.
-    fn probabilities(
-        &self,
-        texts: &[impl AsRef<str> + Sync],
-    ) -> Result<(Arc<HeadFile>, Array2<f64>)> {
+    fn judge(&self, texts: &[impl AsRef<str> + Sync]) -> Result<Judged> {
         let head = self.head()?;
-        let embeddings = self.encoder.embed_with(texts, &self.options)?;
-        let probabilities = head.head.predict_proba(embeddings.vectors())?;
-        Ok((head, probabilities))
+        let embeddings = self.encoder.embed_with(texts, &self.options)?.into_vectors();
+        let probabilities = head.head.predict_proba(embeddings.view())?;
+        Ok(Judged { head, embeddings, probabilities })
     }
 
     /// An update that removes examples, and the head in memory with them.
@@ -377,6 +340,15 @@ fn examples(
     let rows = vectors.outer_iter();
     let now = SystemTime::now();
     Ok(lessons.iter().zip(rows).map(|(lesson, row)| lesson.example(row.to_vec(), now)).collect())
+}
+
+/// What a head says of texts.
+struct Judged {
+    head: Arc<HeadFile>,
+    /// `[texts, dimensions]`.
+    embeddings: Array2<f32>,
+    /// `[texts, classes]`.
+    probabilities: Array2<f64>,
 }
 
 fn prediction(head: &HeadFile, probabilities: ndarray::ArrayView1<'_, f64>) -> Prediction {

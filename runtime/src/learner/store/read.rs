@@ -31,6 +31,8 @@ pub struct Labelled {
     pub revision: i64,
     /// Kind of the head that is to be fitted.
     pub head: String,
+    /// Number of each example.
+    pub ids: Vec<ExampleId>,
     /// Embeddings, `[examples, dimensions]`.
     pub embeddings: Array2<f32>,
     /// Label of each row.
@@ -120,19 +122,21 @@ impl Store {
             })
             .map_err(&failed)?;
         let (mut values, mut labels, mut weights) = (Vec::new(), Vec::new(), Vec::new());
+        let mut ids = Vec::new();
         let sql =
             format!("SELECT {COLUMNS_TO_FIT} FROM example WHERE label IS NOT NULL ORDER BY id");
         let mut statement = transaction.prepare(&sql).map_err(&failed)?;
         let mut rows = statement.query([]).map_err(&failed)?;
         while let Some(row) = rows.next().map_err(&failed)? {
             let example = self.checked(row)?;
+            ids.push(example.id);
             values.extend(example.embedding);
             labels.extend(example.label);
             weights.push(example.weight);
         }
         let embeddings = Array2::from_shape_vec((labels.len(), width), values)
             .map_err(|error| self.bad(error.to_string()))?;
-        Ok(Labelled { revision, head, embeddings, labels, weights })
+        Ok(Labelled { revision, head, ids, embeddings, labels, weights })
     }
 
     /// The example of a row of [`COLUMNS`].
