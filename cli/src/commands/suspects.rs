@@ -29,7 +29,7 @@ const INTERRUPTED: &str = "nothing was written";
 ///
 /// Each example is judged by a head that has not seen it, and listed when that head is
 /// confident of another label; the likeliest to be wrong comes first. Needs no encoder, since
-/// the learner keeps embeddings. Up to 1,024 labelled examples the automatic head judges, by
+/// the learner keeps embeddings. Up to 512 labelled examples the automatic head judges, by
 /// exact leave-one-out; of more, tenths are judged by the discriminant of the other nine. Weights
 /// are not used, and an example that is alone in its class is not judged.
 #[derive(Debug, clap::Args)]

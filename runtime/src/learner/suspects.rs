@@ -9,10 +9,10 @@ use offshoot_adapters::{Classes, Head, HeadKind};
 
 use super::Learner;
 use super::store::{ExampleId, Labelled, Store};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Most labelled examples that are judged one at a time, by the automatic head.
-pub const SUSPECTS_LEAVE_ONE_OUT: usize = 1_024;
+pub const SUSPECTS_LEAVE_ONE_OUT: usize = 512;
 /// Parts that more examples are judged in, each by the others.
 pub const SUSPECTS_FOLDS: usize = 10;
 
@@ -65,11 +65,11 @@ impl Store {
     /// subtracted from the sums of all. Whatever head the learner has is not used, nor are
     /// weights: an example that counts for little may be the one whose label is wrong.
     ///
-    /// Cost: O(n² d + n³) up to 1,024 examples, then O(n d² + d³).
+    /// Cost: O(n² d + n³) up to 512 examples, then O(n d² + d³).
     ///
     /// # Errors
-    /// [`Error::Head`] when there are no labelled examples, when all have one label, or when the
-    /// fit fails; as [`Store::labelled`].
+    /// [`Error::Head`](crate::Error::Head) when there are no labelled examples, when all have one
+    /// label, or when the fit fails; as [`Store::labelled`].
     pub fn suspects(&self) -> Result<Suspects> {
         find(&self.labelled()?, SUSPECTS_LEAVE_ONE_OUT)
     }
@@ -96,11 +96,11 @@ fn find(examples: &Labelled, one_at_a_time: usize) -> Result<Suspects> {
     let usable: Vec<bool> = y.iter().map(|&class| counts[class] > 1).collect();
     let judged = usable.iter().filter(|usable| **usable).count();
     let x = examples.embeddings.view();
-    let left_out = if y.len() <= one_at_a_time {
-        leave_one_out(x, &y, classes.clone())?
-    } else {
-        leave_parts_out(x, &y, &usable, &classes)?
+    let exact = match y.len() <= one_at_a_time {
+        true => leave_one_out(x, &y, classes.clone())?,
+        false => None,
     };
+    let left_out = exact.map_or_else(|| leave_parts_out(x, &y, &usable, &classes), Ok)?;
     let noise = LabelNoise::find(left_out.view(), &y, &usable)?;
     let (flagged, rows) = ranked(&noise, &left_out, &y, &usable);
     let found = rows.into_iter().map(|(row, suggested)| Suspect {
@@ -169,14 +169,16 @@ fn ranked(
     (flagged, ranked)
 }
 
-/// Probabilities `[examples, classes]`, each row by the automatic head without its example.
-fn leave_one_out(x: ArrayView2<'_, f32>, y: &[usize], classes: Classes) -> Result<Array2<f64>> {
-    match HeadKind::Auto.fit(x, y, classes)? {
+/// Probabilities `[examples, classes]`, each row by the automatic head without its example;
+/// `None` where that head was fitted on a sample of the examples.
+fn leave_one_out(
+    x: ArrayView2<'_, f32>,
+    y: &[usize],
+    classes: Classes,
+) -> Result<Option<Array2<f64>>> {
+    Ok(match HeadKind::Auto.fit(x, y, classes)? {
         Head::Auto(head) => head.leave_one_out().filter(|rows| rows.nrows() == y.len()).cloned(),
         _ => None,
-    }
-    .ok_or_else(|| {
-        Error::Argument(format!("{} examples are too many to leave out one by one", y.len()))
     })
 }
 
@@ -217,6 +219,7 @@ fn leave_parts_out(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
 
     const WIDTH: usize = 6;
 
@@ -277,6 +280,14 @@ mod tests {
             assert!((found.rate - 4.0 / 60.0).abs() < 0.02, "{}", found.rate);
             assert!(find(&groups(60), one_at_a_time).unwrap().found.is_empty());
         }
+    }
+
+    #[test]
+    fn the_automatic_head_leaves_out_as_many_as_are_promised() {
+        let examples = groups(SUSPECTS_LEAVE_ONE_OUT);
+        let (classes, y) = Classes::from_labels(&examples.labels).unwrap();
+        let left_out = leave_one_out(examples.embeddings.view(), &y, classes).unwrap();
+        assert_eq!(left_out.map(|rows| rows.nrows()), Some(SUSPECTS_LEAVE_ONE_OUT));
     }
 
     #[test]
