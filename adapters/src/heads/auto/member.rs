@@ -3,8 +3,9 @@
 use ndarray::{Array1, Array2};
 
 use super::candidates::Method;
+use super::fits::Fit;
 use super::kernel::{FeatureMap, Kernel, sizes, to_unit};
-use super::{AutoHead, Choice, Fit};
+use super::{AutoHead, Choice};
 
 /// `softmax(κ(x, ·) A + b)`, the scale τ taken into `A` and `b`.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,44 +2,36 @@
 
 mod candidates;
 mod dual;
+mod fits;
 mod kernel;
 mod member;
+mod sample;
 mod tensors;
 
 use std::fmt;
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
+use self::candidates::MAPS;
 pub use self::candidates::Method;
-use self::candidates::{DISCRIMINANT, MAPS, RIDGE, log_prior};
-use self::dual::{Centered, DualDiscriminant, DualFit, DualRidge};
+use self::fits::{Fits, finalists};
 pub use self::kernel::{FeatureMap, Kernel};
-use self::kernel::{Products, inverse_deviations, to_unit};
 pub use self::member::Member;
+use self::sample::{Many, even_sample, pick};
 pub(crate) use self::tensors::{from_tensors, tensors};
-use super::scale::fit_scale;
 use crate::classes::Classes;
 use crate::classifier::{Classifier, check};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::examples::Examples;
-use crate::head::{Head, HeadKind};
-use crate::metrics::log_loss;
+use crate::head::Head;
 use crate::numeric::softmax_rows;
 
-/// Scale of the prior on a member's `τ` in units of one over its mean margin.
-const PRIOR_SCALE: f64 = 4.0;
 /// Power of the mixture's probabilities: a mean of calibrated answers is too timid.
 pub const SHARPNESS: f64 = 1.2;
-/// Members with less weight than this are left out.
-const WEIGHT_FLOOR: f64 = 5e-3;
 /// Most examples on which every map is tried.
 const RACE: usize = 192;
-/// Maps that go on to all examples when there are more.
-const FINALISTS: usize = 2;
 /// Most examples that are compared pair by pair.
 const PAIRS: usize = 512;
-/// Of more examples, one in this many of each class is held out to choose a head by.
-const HELD_OUT: usize = 4;
 
 /// The head with nothing to set.
 ///
@@ -90,7 +82,8 @@ impl Auto {
     ///
     /// # Errors
     ///
-    /// Those of bad examples, [`Error::TooLarge`] and [`Error::Scale`].
+    /// Those of bad examples, [`Error::TooLarge`](crate::Error::TooLarge) and
+    /// [`Error::Scale`](crate::Error::Scale).
     pub fn fit(&self, x: ArrayView2<f32>, y: &[usize], classes: Classes) -> Result<Head> {
         let examples = Examples::new(x, y, &classes)?;
         if examples.len() > PAIRS {
@@ -111,255 +104,6 @@ impl Auto {
         let head = fits.into_head(&examples, classes);
         Ok(Head::Auto(head))
     }
-}
-
-/// More examples than are compared pair by pair.
-struct Many {
-    /// Rows to fit with while the kind is chosen, and rows to choose by.
-    train: Vec<usize>,
-    test: Vec<usize>,
-    counts: Vec<usize>,
-}
-
-impl Many {
-    fn new(examples: &Examples) -> Self {
-        let (mut train, mut test) = (Vec::new(), Vec::new());
-        let mut seen = vec![0usize; examples.classes()];
-        for (row, &class) in examples.y.iter().enumerate() {
-            seen[class] += 1;
-            if seen[class].is_multiple_of(HELD_OUT) { test.push(row) } else { train.push(row) }
-        }
-        Self { train, test, counts: examples.counts.clone() }
-    }
-
-    fn fit(&self, x: ArrayView2<f32>, y: &[usize], classes: Classes) -> Result<Head> {
-        let mut best = (f64::INFINITY, HeadKind::NearestMean);
-        if self.test.is_empty() {
-            return best.1.fit(x, y, classes);
-        }
-        let (train_x, train_y) = (x.select(Axis(0), &self.train), pick(y, &self.train));
-        let (test_x, test_y) = (x.select(Axis(0), &self.test), pick(y, &self.test));
-        let mut counts = vec![0; classes.len()];
-        train_y.iter().for_each(|&class| counts[class] += 1);
-        for kind in [HeadKind::NearestMean, HeadKind::Ridge, HeadKind::Discriminant, HeadKind::Auto]
-        {
-            let head = match kind {
-                HeadKind::Auto => sampled(train_x.view(), &train_y, &counts, classes.clone()),
-                kind => kind.fit(train_x.view(), &train_y, classes.clone()),
-            };
-            // A kind that the scale or the number of these examples defeats is not chosen.
-            let Ok(head) = head else { continue };
-            let loss = log_loss(head.predict_proba(test_x.view())?.view(), &test_y)?;
-            if loss < best.0 {
-                best = (loss, kind);
-            }
-        }
-        match best.1 {
-            HeadKind::Auto => sampled(x, y, &self.counts, classes),
-            kind => kind.fit(x, y, classes),
-        }
-    }
-}
-
-/// The mixture of an even sample.
-fn sampled(x: ArrayView2<f32>, y: &[usize], counts: &[usize], classes: Classes) -> Result<Head> {
-    // At least two examples of each class: beyond this many classes there is no sample.
-    let rows = even_sample(y, counts, PAIRS);
-    if rows.len() > PAIRS {
-        return Err(Error::TooLarge {
-            what: "the automatic head",
-            examples: y.len(),
-            classes: counts.len(),
-            dimensions: x.ncols(),
-            needed_mib: ((rows.len() * rows.len()) >> 14) as u64,
-            limit_mib: ((PAIRS * PAIRS) >> 14) as u64,
-        });
-    }
-    Auto::default().fit(x.select(Axis(0), &rows).view(), &pick(y, &rows), classes)
-}
-
-fn pick(y: &[usize], rows: &[usize]) -> Vec<usize> {
-    rows.iter().filter_map(|&row| y.get(row).copied()).collect()
-}
-
-/// At most about `limit` rows, the same share of each class and at least two of those that have
-/// two, evenly spaced.
-fn even_sample(y: &[usize], counts: &[usize], limit: usize) -> Vec<usize> {
-    if y.len() <= limit {
-        return (0..y.len()).collect();
-    }
-    let share = limit as f64 / y.len() as f64;
-    let wanted: Vec<usize> =
-        counts.iter().map(|&count| ((count as f64 * share) as usize).max(2).min(count)).collect();
-    let mut seen = vec![0usize; counts.len()];
-    let mut taken = vec![0usize; counts.len()];
-    let mut rows = Vec::with_capacity(limit);
-    for (row, &class) in y.iter().enumerate() {
-        seen[class] += 1;
-        // Row number `seen` of `count` is taken when it passes the next of `wanted` even steps.
-        if seen[class] * wanted[class] > taken[class] * counts[class]
-            && taken[class] < wanted[class]
-        {
-            taken[class] += 1;
-            rows.push(row);
-        }
-    }
-    rows
-}
-
-/// The maps whose members have the most weight together.
-fn finalists(fits: &Fits) -> Vec<FeatureMap> {
-    let mut totals: Vec<(FeatureMap, f64)> = Vec::new();
-    for (fit, weight) in fits.fits.iter().zip(fits.weights()) {
-        match totals.iter_mut().find(|(map, _)| *map == fit.map) {
-            Some((_, total)) => *total += weight,
-            None => totals.push((fit.map, weight)),
-        }
-    }
-    totals.sort_by(|a, b| b.1.total_cmp(&a.1));
-    totals.into_iter().take(FINALISTS).map(|(map, _)| map).collect()
-}
-
-/// One member before the weights are known.
-struct Fit {
-    map: FeatureMap,
-    method: Method,
-    penalty: f64,
-    spread: f64,
-    scale: f64,
-    /// Logarithm of prior times leave-one-out likelihood.
-    log_weight: f64,
-    dual: DualFit,
-}
-
-/// All members on one set of examples.
-struct Fits {
-    mean: Array1<f64>,
-    inverse_deviations: Array1<f64>,
-    fits: Vec<Fit>,
-}
-
-impl Fits {
-    fn new(examples: &Examples, maps: &[FeatureMap]) -> Result<Self> {
-        let mean = examples.mean();
-        let rows = examples.centered(&mean);
-        let inverse_deviations = inverse_deviations(&rows);
-        let mut fits = Vec::new();
-        for standardized in [false, true] {
-            for unit in [false, true] {
-                let here: Vec<FeatureMap> = maps
-                    .iter()
-                    .copied()
-                    .filter(|m| m.standardized == standardized && m.kernel.is_unit() == unit)
-                    .collect();
-                if here.is_empty() {
-                    continue;
-                }
-                let scaled = if standardized { &rows * &inverse_deviations } else { rows.clone() };
-                let scaled = if unit { to_unit(scaled) } else { scaled };
-                let products = Products::new(scaled.view());
-                for map in here {
-                    fit_map(map, &products, examples, &mut fits);
-                }
-            }
-        }
-        if fits.is_empty() {
-            return Err(Error::Scale("the automatic head"));
-        }
-        Ok(Self { mean, inverse_deviations, fits })
-    }
-
-    /// Weights that sum to 1.
-    fn weights(&self) -> Vec<f64> {
-        let largest = self.fits.iter().fold(f64::NEG_INFINITY, |m, fit| m.max(fit.log_weight));
-        let mut weights: Vec<f64> =
-            self.fits.iter().map(|fit| (fit.log_weight - largest).exp()).collect();
-        let total: f64 = weights.iter().sum();
-        weights.iter_mut().for_each(|weight| *weight /= total);
-        weights
-    }
-
-    fn into_head(self, examples: &Examples, classes: Classes) -> AutoHead {
-        let mut weights = self.weights();
-        let floor = WEIGHT_FLOOR.min(weights.iter().fold(0.0, |m, &w| w.max(m)));
-        weights.iter_mut().filter(|w| **w < floor).for_each(|w| *w = 0.0);
-        let total: f64 = weights.iter().sum();
-        let (n, k) = (examples.len(), examples.classes());
-        let mut left_out = Array2::zeros((n, k));
-        let rows = examples.centered(&self.mean);
-        let mut members = Vec::new();
-        let inverse_deviations = self.inverse_deviations;
-        for (fit, weight) in self.fits.into_iter().zip(weights).filter(|(_, w)| *w > 0.0) {
-            let weight = weight / total;
-            let mut proba = &fit.dual.left_out * fit.scale;
-            softmax_rows(&mut proba);
-            left_out.scaled_add(weight, &proba);
-            members.push(Member::new(fit, weight, &rows, &inverse_deviations));
-        }
-        sharpen(&mut left_out);
-        softmax_rows(&mut left_out);
-        let curved = members.iter().any(|member| !member.map.kernel.is_linear());
-        let examples =
-            if curved { examples.x.to_owned() } else { Array2::zeros((0, rows.ncols())) };
-        AutoHead { classes, mean: self.mean, inverse_deviations, examples, members, left_out }
-    }
-}
-
-/// Fits every method and penalty under one map.
-fn fit_map(map: FeatureMap, products: &Products, examples: &Examples, fits: &mut Vec<Fit>) {
-    let centered = Centered::new(products.kernel(map.kernel));
-    let usable = |class: usize| examples.counts[class] > 1;
-    let mut push = |method, penalty, dual: Option<DualFit>| {
-        let Some(dual) = dual else { return };
-        let margin = margin(&dual.scores, examples.y);
-        let scale = fit_scale(&dual.left_out, examples.y, usable, PRIOR_SCALE / margin);
-        let likelihood = log_likelihood(&dual.left_out, examples.y, usable, scale);
-        let log_weight = log_prior(map, penalty) + likelihood;
-        if log_weight.is_finite() && dual.coefficients.iter().all(|v| v.is_finite()) {
-            let spread = products.spread;
-            fits.push(Fit { map, method, penalty, spread, scale, log_weight, dual });
-        }
-    };
-    let ridge = DualRidge::new(&centered, examples);
-    for penalty in RIDGE {
-        push(Method::Ridge, penalty, ridge.fit(penalty));
-    }
-    drop(ridge);
-    if examples.len() > examples.classes()
-        && let Some(discriminant) = DualDiscriminant::new(&centered, examples)
-    {
-        for penalty in DISCRIMINANT {
-            push(Method::Discriminant, penalty, discriminant.fit(penalty));
-        }
-    }
-}
-
-/// Mean lead of an example's own class over the mean of the others, 1 if there is none.
-fn margin(scores: &Array2<f64>, y: &[usize]) -> f64 {
-    let (n, k) = scores.dim();
-    let lead: f64 = scores
-        .outer_iter()
-        .zip(y)
-        .map(|(row, &class)| row[class] - (row.sum() - row[class]) / (k - 1) as f64)
-        .sum();
-    let margin = lead / n as f64;
-    if margin > f64::MIN_POSITIVE.sqrt() { margin } else { 1.0 }
-}
-
-/// `Σ ln softmax(τ scores)[y]` over the rows of usable classes.
-fn log_likelihood(
-    scores: &Array2<f64>,
-    y: &[usize],
-    usable: impl Fn(usize) -> bool,
-    scale: f64,
-) -> f64 {
-    let mut total = 0.0;
-    for (row, &class) in scores.outer_iter().zip(y).filter(|(_, class)| usable(**class)) {
-        let largest = row.fold(f64::NEG_INFINITY, |m, &v| m.max(v));
-        let sum: f64 = row.iter().map(|v| (scale * (v - largest)).exp()).sum();
-        total += scale * (row[class] - largest) - sum.ln();
-    }
-    total
 }
 
 /// Replaces probabilities by the scores whose softmax is their sharpened form.
@@ -483,7 +227,10 @@ impl Classifier for AutoHead {
 
 #[cfg(test)]
 mod tests {
+    use super::sample::sampled;
     use super::*;
+    use crate::head::HeadKind;
+    use crate::metrics::log_loss;
 
     /// `n` examples of `k` classes around random centres, `offset` apart.
     fn blobs(n: usize, k: usize, d: usize, offset: f32) -> (Array2<f32>, Vec<usize>, Classes) {
@@ -544,19 +291,5 @@ mod tests {
         let (x, y, classes) = blobs(10_000, 10_000, 4, 3.0);
         let head = Auto::default().fit(x.view(), &y, classes).unwrap();
         assert_eq!(head.kind(), HeadKind::NearestMean);
-    }
-
-    #[test]
-    fn samples_are_even_and_keep_every_class() {
-        let y: Vec<usize> = (0..1_000).map(|i| if i % 100 == 0 { 1 } else { 0 }).collect();
-        let rows = even_sample(&y, &[990, 10], 100);
-        assert!(rows.windows(2).all(|pair| pair[0] < pair[1]));
-        let rare = rows.iter().filter(|&&row| y[row] == 1).count();
-        assert!(
-            (2..=3).contains(&rare) && (95..=105).contains(&rows.len()),
-            "{rare} {}",
-            rows.len()
-        );
-        assert_eq!(even_sample(&y, &[990, 10], 1_000).len(), 1_000);
     }
 }
