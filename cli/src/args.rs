@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     completions, embed, evaluate, examples, forget, fuse, import, info, learn, man, merge, predict,
-    quickstart, similarity, suggest, suspects, teach, undo, unpack, verify,
+    quickstart, relabel, similarity, suggest, suspects, teach, undo, unpack, verify, weigh,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -83,6 +83,8 @@ pub(crate) enum Command {
     Predict(predict::Args),
     Evaluate(evaluate::Args),
     Fuse(fuse::Args),
+    Relabel(relabel::Args),
+    Weigh(weigh::Args),
     Similarity(similarity::Args),
     Completions(completions::Args),
     Man(man::Args),

@@ -13,6 +13,7 @@ pub(crate) mod man;
 pub(crate) mod merge;
 pub(crate) mod predict;
 pub(crate) mod quickstart;
+pub(crate) mod relabel;
 pub(crate) mod similarity;
 pub(crate) mod suggest;
 pub(crate) mod suspects;
@@ -20,6 +21,7 @@ pub(crate) mod teach;
 pub(crate) mod undo;
 pub(crate) mod unpack;
 pub(crate) mod verify;
+pub(crate) mod weigh;
 
 use crate::args::Command;
 use crate::failure::Result;
@@ -44,6 +46,8 @@ pub(crate) fn run(command: Command) -> Result {
         Command::Predict(args) => predict::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Fuse(args) => fuse::run(args),
+        Command::Relabel(args) => relabel::run(args),
+        Command::Weigh(args) => weigh::run(args),
         Command::Similarity(args) => similarity::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

@@ -124,6 +124,36 @@ fn evaluation_says_how_far_probabilities_can_be_trusted() {
 }
 
 #[test]
+fn labels_and_weights_change_and_come_back() {
+    let place = taught();
+    let of = |id: i64| listed(&place, &[]).into_iter().find(|e| e["id"].as_i64() == Some(id));
+    let before = of(3).unwrap();
+    place.offshoot(&["relabel", "a.learner", "3", "tale"]).assert().success();
+    assert_eq!(of(3).unwrap()["label"], "tale");
+    place.offshoot(&["relabel", "a.learner", "3", "--none"]).assert().success();
+    assert_eq!(of(3).unwrap()["label"], Value::Null);
+    for _ in 0..2 {
+        place.offshoot(&["undo", "a.learner"]).assert().success();
+    }
+    assert_eq!(of(3).unwrap(), before);
+
+    place.offshoot(&["weigh", "a.learner", "3", "0.5"]).assert().success();
+    assert_eq!(of(3).unwrap()["weight"].as_f64(), Some(0.5));
+    let run = place.offshoot(&["weigh", "a.learner", "--age", "0.5"]).assert().success();
+    assert!(stderr(&run).contains("24 examples aged"), "{}", stderr(&run));
+    assert_eq!(of(3).unwrap()["weight"].as_f64(), Some(0.25));
+    // The head takes the weights into account.
+    place.offshoot(&["predict", bundle(), "a.learner", "examples.csv"]).assert().success();
+
+    place.offshoot(&["relabel", "a.learner", "99", "tale"]).assert().code(3);
+    place.offshoot(&["relabel", "a.learner", "3"]).assert().code(2);
+    place.offshoot(&["relabel", "a.learner", "3", "two\nlines"]).assert().failure();
+    place.offshoot(&["weigh", "a.learner", "3", "-1"]).assert().failure();
+    place.offshoot(&["weigh", "a.learner", "--age", "2"]).assert().failure();
+    assert_eq!(of(3).unwrap()["weight"].as_f64(), Some(0.25));
+}
+
+#[test]
 fn it_is_taught_undone_and_forgets() {
     let place = taught();
     let run = place.offshoot(&["teach", bundle(), "a.learner", "upon time", "tale"]).assert();
