@@ -5,15 +5,18 @@ use std::path::PathBuf;
 use offshoot_adapters::HeadFile;
 use offshoot_export::{FuseOptions, fuse};
 
+use crate::encoder::EncoderArgs;
 use crate::failure::Result;
 use crate::files;
+use crate::head::{is_learner, open_learner};
 use crate::interrupt::Interrupt;
 use crate::progress::{self, Progress, Unit, megabytes};
 use crate::texts::shell_path;
 
 const EXAMPLES: &str = "\
-Example:
+Examples:
   offshoot fuse minilm.offshoot movies.head -o movies.onnx
+  offshoot fuse minilm.offshoot mail.learner -o mail.onnx
 
 Any ONNX Runtime, in any language, then needs token ids and their mask and gives `label`, \
 `label_index`, `probabilities` and `embedding`. The tokenizer is in the bundle; `offshoot unpack` \
@@ -28,17 +31,24 @@ writes it as tokenizer.json.";
 pub(crate) struct Args {
     /// The encoder's bundle
     bundle: PathBuf,
-    /// The head that was learned with it
+    /// The head or the learner
     head: PathBuf,
     /// The file to write, usually NAME.onnx
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    #[command(flatten)]
+    encoder: EncoderArgs,
 }
 
 pub(crate) fn run(args: Args) -> Result {
     files::check_output(&args.output, [args.bundle.as_path(), &args.head])?;
     let interrupt = Interrupt::listen();
-    let head = HeadFile::load(&args.head)?;
+    let head = if is_learner(&args.head) {
+        let learner = open_learner(&args.bundle, &args.head, |bundle| args.encoder.open(bundle))?;
+        learner.head()?.as_ref().clone()
+    } else {
+        HeadFile::load(&args.head)?
+    };
     let options = FuseOptions { overwrite: true, stop: Some(interrupt.flag()) };
     let what = format!("Fusing into {}", shell_path(&args.output));
     let mut bar: Option<Progress> = None;

@@ -124,6 +124,21 @@ fn evaluation_says_how_far_probabilities_can_be_trusted() {
 }
 
 #[test]
+fn a_learner_is_fused_as_its_head_is() {
+    let place = taught();
+    place.offshoot(&["learn", bundle(), "examples.csv", "-o", "a.head"]).assert().success();
+    for (head, file) in [("a.learner", "learner.onnx"), ("a.head", "head.onnx")] {
+        let run = place.offshoot(&["fuse", bundle(), head, "-o", file]).assert().success();
+        assert!(stderr(&run).contains("3 classes"), "{}", stderr(&run));
+    }
+    let read = |name: &str| std::fs::read(place.path(name)).unwrap();
+    assert_eq!(read("learner.onnx"), read("head.onnx"));
+    let run = place.offshoot(&["fuse", other_bundle(), "a.head", "-o", "x.onnx"]).assert().code(4);
+    assert!(stderr(&run).contains("digest"), "{}", stderr(&run));
+    assert!(!place.path("x.onnx").exists());
+}
+
+#[test]
 fn labels_and_weights_change_and_come_back() {
     let place = taught();
     let of = |id: i64| listed(&place, &[]).into_iter().find(|e| e["id"].as_i64() == Some(id));
