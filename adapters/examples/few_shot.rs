@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use ndarray::{Array2, Axis};
+use offshoot_adapters::metrics::ReliabilityDiagram;
 use offshoot_adapters::semi_supervised::SemiSupervised;
 use offshoot_adapters::{Classes, HeadKind};
 use serde::Deserialize;
 
-const BINS: usize = 15;
 /// Most unlabeled embeddings, and most labels a class with which they are used.
 const POOL: usize = 2_500;
 const MOST_WITH_POOL: usize = 8;
@@ -118,9 +118,9 @@ fn measure(
         seconds += start.elapsed().as_secs_f64();
         let proba = head.predict_proba(x.select(Axis(0), &test).view()).expect("predict");
         let truth: Vec<usize> = test.iter().map(|&i| y[i]).collect();
-        let (right, error) = score(&proba, &truth);
-        accuracy += right;
-        ece += error;
+        let diagram = ReliabilityDiagram::new(proba.view(), &truth).expect("probabilities");
+        accuracy += diagram.accuracy();
+        ece += diagram.expected_calibration_error();
     }
     let mean = |sum: f64| sum / draws.len() as f64;
     println!(
@@ -130,21 +130,4 @@ fn measure(
             "ece": mean(ece), "seconds": mean(seconds),
         })
     );
-}
-
-/// Accuracy and expected calibration error.
-fn score(proba: &Array2<f64>, truth: &[usize]) -> (f64, f64) {
-    let mut bins = [(0.0, 0.0); BINS];
-    let mut right = 0.0;
-    for (row, &class) in proba.outer_iter().zip(truth) {
-        let best =
-            row.iter().enumerate().fold((0, -1.0), |b, (k, &p)| if p > b.1 { (k, p) } else { b });
-        let hit = if best.0 == class { 1.0 } else { 0.0 };
-        right += hit;
-        let bin = &mut bins[((best.1 * BINS as f64) as usize).min(BINS - 1)];
-        bin.0 += best.1;
-        bin.1 += hit;
-    }
-    let n = truth.len() as f64;
-    (right / n, bins.iter().map(|(confidence, hits)| (confidence - hits).abs()).sum::<f64>() / n)
 }

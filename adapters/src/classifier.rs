@@ -5,6 +5,8 @@ use ndarray::{Array1, Array2, ArrayView2, Axis};
 use crate::classes::Classes;
 use crate::error::{Error, Result};
 use crate::examples::check_finite;
+use crate::numeric::softmax_rows;
+use crate::predictions::most_likely;
 
 /// Scores that [`Classifier::predict`] holds at once.
 const SCORES_AT_ONCE: usize = 1 << 20;
@@ -49,16 +51,17 @@ pub trait Classifier {
         let mut predicted = Vec::with_capacity(x.nrows());
         for part in x.axis_chunks_iter(Axis(0), rows) {
             let scores = self.decision_function(part)?;
-            predicted.extend(scores.outer_iter().map(|row| {
-                let start = (0, f64::NEG_INFINITY);
-                row.iter()
-                    .enumerate()
-                    .fold(start, |best, (k, &v)| if v > best.1 { (k, v) } else { best })
-                    .0
-            }));
+            predicted.extend(scores.outer_iter().map(|row| most_likely(row).0));
         }
         Ok(predicted)
     }
+}
+
+/// `softmax(τ scores)` of each row.
+pub(crate) fn scaled_softmax(scores: Array2<f64>, scale: f64) -> Array2<f64> {
+    let mut scores = scores * scale;
+    softmax_rows(&mut scores);
+    scores
 }
 
 /// Refuses embeddings that a head of this width cannot take.

@@ -109,11 +109,7 @@ impl HeadFile {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let bytes = self.encode(path)?;
-        atomic::replace(path, |file| file.write_all(&bytes)).map_err(|source| Error::Io {
-            action: "write",
-            path: path.to_owned(),
-            source,
-        })
+        write(path, &bytes)
     }
 
     /// The bytes of the file, for those who keep it inside another one.
@@ -156,12 +152,7 @@ impl HeadFile {
     /// [`Error::Io`], [`Error::BadFile`], [`Error::NewerFile`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = read(path).map_err(|source| Error::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::decode(&bytes, path)
+        Self::decode(&read(path)?, path)
     }
 
     /// Reads the bytes of a file, as checked as [`HeadFile::load`] does.
@@ -219,8 +210,22 @@ impl HeadFile {
     }
 }
 
+/// Replaces a file at once.
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    atomic::replace(path, |file| file.write_all(bytes)).map_err(|source| Error::Io {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Reads a file of this crate's.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    read_bounded(path).map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })
+}
+
 /// Reads a regular file of at most the allowed size.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {

@@ -130,5 +130,6 @@ pub use heads::{
     Ridge, RidgeHead,
 };
 pub use multi_label::{MultiLabel, MultiLabelHead};
+pub use predictions::most_likely;
 pub use recursive::RecursiveRidge;
 pub use regression::{Regression, RegressionHead};

@@ -65,8 +65,10 @@ pub(crate) fn check_flags(y: &[usize], usable: &[bool]) -> Result<()> {
     Err(Error::FlagCount { rows: y.len(), flags: usable.len() })
 }
 
-/// The largest value of a row and the first column that holds it.
-pub(crate) fn top(row: ndarray::ArrayView1<f64>) -> (usize, f64) {
+/// The first column of a row that holds its largest value, and the value: the class that a head
+/// decides for, from its scores or probabilities.
+#[must_use]
+pub fn most_likely(row: ndarray::ArrayView1<f64>) -> (usize, f64) {
     let start = (0, f64::NEG_INFINITY);
     row.iter().enumerate().fold(start, |best, (k, &v)| if v > best.1 { (k, v) } else { best })
 }

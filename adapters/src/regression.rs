@@ -146,14 +146,7 @@ pub(crate) fn fit(
     z -= &mean;
     let level = targets.sum_axis(Axis(0)) / rows;
     let system = System::new(&z, &targets - &level);
-    let (penalty, error) = penalties
-        .iter()
-        .copied()
-        .zip(system.errors(penalties))
-        .filter(|(_, error)| error.is_finite())
-        .reduce(|best, next| if next.1 < best.1 { next } else { best })
-        .ok_or(Error::Scale(what))?;
-    let best = system.solve(penalty).ok_or(Error::Scale(what))?;
+    let (penalty, error, best) = system.choose(penalties).ok_or(Error::Scale(what))?;
     let coefficients = system.coefficients(&z, &best.solution);
     let intercepts = level - coefficients.dot(&mean);
     Ok(Fit { coefficients, intercepts, penalty, residuals: best.errors, error })

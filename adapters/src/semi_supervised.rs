@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::examples::{Examples, check_finite};
 use crate::head::Head;
 use crate::heads::Auto;
+use crate::predictions::most_likely;
 
 /// Neighbours that each example is joined with.
 const NEIGHBORS: usize = 7;
@@ -205,7 +206,7 @@ impl SemiSupervisedHead {
     /// The most likely class of each of the pool's embeddings.
     #[must_use]
     pub fn pool_classes(&self) -> Vec<usize> {
-        self.pool_scores().outer_iter().map(|row| argmax(row.iter())).collect()
+        self.pool_scores().outer_iter().map(|row| most_likely(row).0).collect()
     }
 
     /// Scores of embeddings that were not in the pool, `[examples, classes]`: those of their
@@ -230,13 +231,8 @@ impl SemiSupervisedHead {
     /// [`Error::Width`] and [`Error::NotFinite`].
     pub fn predict(&self, x: ArrayView2<f32>) -> Result<Vec<usize>> {
         let scores = self.decision_function(x)?;
-        Ok(scores.outer_iter().map(|row| argmax(row.iter())).collect())
+        Ok(scores.outer_iter().map(|row| most_likely(row).0).collect())
     }
-}
-
-fn argmax<'a>(values: impl Iterator<Item = &'a f64>) -> usize {
-    let start = (0, f64::NEG_INFINITY);
-    values.enumerate().fold(start, |best, (k, &v)| if v > best.1 { (k, v) } else { best }).0
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use offshoot::bundle::Bundle;
-use offshoot::learner::{Labelled, Store};
+use offshoot::learner::Store;
 use offshoot::{EmbedOptions, Encoder, Learner, Prompt};
 use offshoot_adapters::{Error, HeadFile};
 
@@ -19,8 +19,8 @@ pub(crate) struct Classifier {
     pub(crate) encoder: Encoder,
     pub(crate) file: HeadFile,
     pub(crate) options: EmbedOptions,
-    /// The labelled examples of a learner.
-    pub(crate) examples: Option<Labelled>,
+    /// The learner, if the head is one's.
+    pub(crate) learner: Option<Learner>,
 }
 
 impl Classifier {
@@ -32,11 +32,10 @@ impl Classifier {
         encoder: &EncoderArgs,
         truncate: Truncate,
     ) -> Result<Self> {
-        let (file, encoder, examples) = if is_learner(head) {
+        let (file, encoder, learner) = if is_learner(head) {
             let learner = open_learner(bundle, head, |bundle| encoder.open(bundle))?;
             let file = learner.head()?.as_ref().clone();
-            let examples = learner.with_store(|store| store.labelled())?;
-            (file, learner.encoder().clone(), Some(examples))
+            (file, learner.encoder().clone(), Some(learner))
         } else {
             let file = HeadFile::load(head)?;
             let found = Bundle::open(bundle).map_err(|error| bundle_failure(bundle, error))?;
@@ -58,7 +57,7 @@ impl Classifier {
             truncation: truncate.into(),
             ..EmbedOptions::default()
         };
-        Ok(Self { encoder, file, options, examples })
+        Ok(Self { encoder, file, options, learner })
     }
 }
 

@@ -1,12 +1,11 @@
 //! Statistics on disk, bound to their encoder.
 
-use std::io::Write;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::container::{Container, Problem, STATISTICS, Tensor, VERSION};
-use super::{EncoderTag, atomic, read};
+use super::{EncoderTag, read, write};
 use crate::error::{Error, Result};
 use crate::statistics::{Parts, Statistics};
 
@@ -97,11 +96,7 @@ impl StatisticsFile {
         .map(|(name, shape, values)| (name.to_owned(), Tensor { shape, values }));
         let container = Container { head, integers: integers.into(), ..Container::default() };
         let bytes = container.to_bytes(STATISTICS).map_err(bad)?;
-        atomic::replace(path, |file| file.write_all(&bytes)).map_err(|source| Error::Io {
-            action: "write",
-            path: path.to_owned(),
-            source,
-        })
+        write(path, &bytes)
     }
 
     /// Reads a file, whatever encoder it belongs to. Prefer [`StatisticsFile::load_for`].
@@ -111,12 +106,7 @@ impl StatisticsFile {
     /// [`Error::Io`], [`Error::BadStatistics`], [`Error::NewerFile`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = read(path).map_err(|source| Error::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::from_bytes(&bytes).map_err(|problem| match problem {
+        Self::from_bytes(&read(path)?).map_err(|problem| match problem {
             Problem::Bad(problem) => Error::BadStatistics { path: path.to_owned(), problem },
             Problem::Newer(found) => {
                 Error::NewerFile { path: path.to_owned(), found, supported: VERSION }

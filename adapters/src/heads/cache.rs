@@ -5,7 +5,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis};
 use super::scale::fit_scale;
 use super::{clearly_below, unit_rows};
 use crate::classes::Classes;
-use crate::classifier::{Classifier, check};
+use crate::classifier::{Classifier, check, scaled_softmax};
 use crate::error::{Error, Result};
 use crate::examples::Examples;
 use crate::head::Head;
@@ -290,9 +290,7 @@ impl Classifier for CacheHead {
     }
 
     fn probabilities(&self, scores: Array2<f64>) -> Array2<f64> {
-        let mut scores = scores * self.scale;
-        softmax_rows(&mut scores);
-        scores
+        scaled_softmax(scores, self.scale)
     }
 }
 

@@ -7,7 +7,7 @@ use ndarray::{Array1, Array2, ArrayView2};
 use super::RidgeHead;
 use super::scale::fit_scale;
 use crate::classes::Classes;
-use crate::classifier::{Classifier, linear_scores};
+use crate::classifier::{Classifier, linear_scores, scaled_softmax};
 use crate::error::{Error, Result};
 use crate::examples::Examples;
 use crate::head::Head;
@@ -171,8 +171,6 @@ impl Classifier for DiscriminantHead {
     }
 
     fn probabilities(&self, scores: Array2<f64>) -> Array2<f64> {
-        let mut scores = scores * self.scale;
-        softmax_rows(&mut scores);
-        scores
+        scaled_softmax(scores, self.scale)
     }
 }

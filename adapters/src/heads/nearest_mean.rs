@@ -4,11 +4,10 @@ use ndarray::{Array2, ArrayView2, Axis};
 
 use super::scale::fit_scale;
 use crate::classes::Classes;
-use crate::classifier::{Classifier, check};
+use crate::classifier::{Classifier, check, scaled_softmax};
 use crate::error::Result;
 use crate::examples::Examples;
 use crate::head::Head;
-use crate::numeric::softmax_rows;
 
 /// Settings of the nearest class mean; it has none.
 ///
@@ -154,9 +153,7 @@ impl Classifier for NearestMeanHead {
     }
 
     fn probabilities(&self, scores: Array2<f64>) -> Array2<f64> {
-        let mut scores = scores * self.scale;
-        softmax_rows(&mut scores);
-        scores
+        scaled_softmax(scores, self.scale)
     }
 }
 

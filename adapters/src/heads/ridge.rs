@@ -6,11 +6,10 @@ use ndarray::{Array1, Array2, ArrayView2};
 
 use super::scale::fit_scale;
 use crate::classes::Classes;
-use crate::classifier::{Classifier, linear_scores};
+use crate::classifier::{Classifier, linear_scores, scaled_softmax};
 use crate::error::{Error, Result};
 use crate::examples::Examples;
 use crate::head::Head;
-use crate::numeric::softmax_rows;
 use system::PANEL;
 pub(crate) use system::System;
 
@@ -84,15 +83,8 @@ impl Ridge {
         let shares: Array1<f64> =
             examples.counts.iter().map(|&count| count as f64 / n as f64).collect();
         let system = System::new(&z, targets(y, &shares));
-        let (penalty, error) = self
-            .penalties
-            .iter()
-            .copied()
-            .zip(system.errors(&self.penalties))
-            .filter(|(_, error)| error.is_finite())
-            .reduce(|best, next| if next.1 < best.1 { next } else { best })
-            .ok_or(Error::Scale("ridge regression"))?;
-        let fit = system.solve(penalty).ok_or(Error::Scale("ridge regression"))?;
+        let (penalty, error, fit) =
+            system.choose(&self.penalties).ok_or(Error::Scale("ridge regression"))?;
 
         let coefficients = system.coefficients(&z, &fit.solution);
         let intercepts = shares.mapv(|share| 2.0 * share - 1.0) - coefficients.dot(&mean);
@@ -216,8 +208,6 @@ impl Classifier for RidgeHead {
     }
 
     fn probabilities(&self, scores: Array2<f64>) -> Array2<f64> {
-        let mut scores = scores * self.scale;
-        softmax_rows(&mut scores);
-        scores
+        scaled_softmax(scores, self.scale)
     }
 }

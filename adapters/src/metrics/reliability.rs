@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::probability::check;
 use crate::error::{Error, Result};
-use crate::predictions::top;
+use crate::predictions::most_likely;
 
 /// Examples whose confidence lies in one interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -72,7 +72,7 @@ impl ReliabilityDiagram {
         let edge = |b: usize| b as f64 / bins as f64;
         let mut sums = vec![(0usize, 0.0, 0usize); bins];
         for (row, &class) in probabilities.outer_iter().zip(truth) {
-            let (predicted, confidence) = top(row);
+            let (predicted, confidence) = most_likely(row);
             // The guess is off by one at most, where rounding moves a value over an edge.
             let mut bin = ((confidence * bins as f64) as usize).min(bins - 1);
             if bin > 0 && confidence <= edge(bin) {

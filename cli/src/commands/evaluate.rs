@@ -6,6 +6,7 @@ use ndarray::{Array2, ArrayView2, Axis};
 use offshoot_adapters::metrics::{
     ClassScores, ClassificationReport, ConfusionMatrix, ProbabilityReport, ReliabilityDiagram, svg,
 };
+use offshoot_adapters::most_likely;
 use serde_json::{Value, json};
 
 use crate::encoder::{EncoderArgs, Truncate};
@@ -92,7 +93,7 @@ pub(crate) fn run(args: Args) -> Result {
         let embeddings = texts::embed(encoder, &chunk, &classifier.options)?;
         cut += embeddings.texts_cut();
         let proba = head.predict_proba(embeddings.vectors())?;
-        predicted.extend(proba.outer_iter().map(most_likely));
+        predicted.extend(proba.outer_iter().map(|row| most_likely(row).0));
         keep(&mut probabilities, proba);
         progress.set(rows.position());
         interrupt.check("there is no result")?;
@@ -123,12 +124,6 @@ pub(crate) fn run(args: Args) -> Result {
         grouped(truth.len() as u64),
         head.kind()
     ))
-}
-
-/// The first of the likeliest classes.
-fn most_likely(row: ndarray::ArrayView1<'_, f64>) -> usize {
-    let start = (0, f64::NEG_INFINITY);
-    row.iter().enumerate().fold(start, |best, (k, &p)| if p > best.1 { (k, p) } else { best }).0
 }
 
 /// Keeps probabilities until there are too many, and then none.

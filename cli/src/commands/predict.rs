@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use ndarray::{Array2, ArrayView1, ArrayView2};
+use ndarray::{Array2, ArrayView2};
 use offshoot_adapters::Classes;
 use offshoot_adapters::conformal::{Conformal, ConformalPredictor};
+use offshoot_adapters::most_likely;
 use offshoot_adapters::open_set::OpenSet;
 use offshoot_models::tables::Row;
 use serde_json::{Map, Value, json};
@@ -133,12 +134,13 @@ impl Caution {
         if args.coverage.is_none() && args.false_accepts.is_none() {
             return Ok(Self { sets: None, open: None });
         }
-        let examples = classifier.examples.as_ref().ok_or_else(|| {
+        let learner = classifier.learner.as_ref().ok_or_else(|| {
             Failure::usage(
                 "--coverage and --false-accepts need a learner, which keeps its examples; a head \
                  does not: `offshoot learn BUNDLE EXAMPLES -o NAME.learner` makes one",
             )
         })?;
+        let examples = learner.with_store(|store| store.labelled())?;
         let (classes, y) = Classes::from_labels(&examples.labels)?;
         let x = examples.embeddings.view();
         let sets = match args.coverage {
@@ -206,8 +208,8 @@ impl Writer<'_> {
     fn lines(&self, rows: &[Row], proba: &Array2<f64>, doubts: &Doubts) -> Result<Vec<u8>> {
         let mut out = Vec::new();
         for (i, (row, proba)) in rows.iter().zip(proba.outer_iter()).enumerate() {
-            let best = argmax(proba);
-            let (label, probability) = (self.classes.name(best), proba[best]);
+            let (best, probability) = most_likely(proba);
+            let label = self.classes.name(best);
             match self.format {
                 RowFormat::Csv => {
                     let mut fields =
@@ -246,15 +248,6 @@ impl Writer<'_> {
 /// Six decimals: far beyond what a probability learned from examples is worth.
 fn shown(probability: f64) -> String {
     format!("{probability:.6}")
-}
-
-/// The first of the largest values.
-fn argmax(values: ArrayView1<'_, f64>) -> usize {
-    values
-        .iter()
-        .enumerate()
-        .fold((0, f64::NEG_INFINITY), |best, (i, &v)| if v > best.1 { (i, v) } else { best })
-        .0
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::path::PathBuf;
 
 use ndarray::Array2;
+use offshoot_adapters::most_likely;
 use offshoot_adapters::selection::{Diverse, Uncertainty};
 use serde_json::json;
 
@@ -122,12 +123,7 @@ pub(crate) fn run(args: Args) -> Result {
         let doubts = measure.of(probabilities.view())?;
         let judged = probabilities.outer_iter().zip(doubts).zip(vectors.outer_iter());
         for (row, ((probabilities, uncertainty), embedding)) in chunk.into_iter().zip(judged) {
-            let likely = probabilities.iter().copied().enumerate();
-            let (class, probability) =
-                likely.fold(
-                    (0, f64::NEG_INFINITY),
-                    |best, (k, p)| if p > best.1 { (k, p) } else { best },
-                );
+            let (class, probability) = most_likely(probabilities);
             best.push(Candidate {
                 row: row.number,
                 uncertainty,

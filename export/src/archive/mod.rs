@@ -6,6 +6,7 @@ mod unpack;
 mod writer;
 
 pub(crate) use target::{Target, parent};
+pub(crate) use unpack::copy_entry;
 pub use unpack::unpack;
 pub(crate) use writer::check_stop;
 pub use writer::{BundleWriter, Written};

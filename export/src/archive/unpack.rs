@@ -60,29 +60,9 @@ pub fn unpack(
             std::fs::create_dir_all(parent).map_err(Error::io("write", folder))?;
         }
         let shown = folder.join(name);
-        let mut file = BufWriter::new(File::create_new(&path).map_err(Error::io("write", &shown))?);
-        let mut refused = None;
-        let copied = opened.copy_to(name, &mut |part| {
-            if check_stop(stop.as_deref()).is_err() {
-                return Err(std::io::Error::other("interrupted"));
-            }
-            if let Err(error) = file.write_all(part) {
-                refused = Some(error);
-                return Err(std::io::Error::other("the disk refused bytes"));
-            }
-            done_bytes = done_bytes.saturating_add(part.len() as u64);
+        let file = copy_entry(&opened, name, &path, &shown, stop.as_deref(), &mut |part| {
+            done_bytes = done_bytes.saturating_add(part);
             progress(Progress { done_bytes, total_bytes });
-            Ok(())
-        });
-        check_stop(stop.as_deref())?;
-        if let Some(source) = refused {
-            return Err(Error::Io { action: "write", path: shown, source });
-        }
-        copied?;
-        let file = file.into_inner().map_err(|error| Error::Io {
-            action: "write",
-            path: shown.clone(),
-            source: error.into_error(),
         })?;
         file.sync_all().map_err(Error::io("write", &shown))?;
     }
@@ -93,6 +73,41 @@ pub fn unpack(
     std::fs::rename(&inside, folder).map_err(Error::io("write", folder))?;
     sync_folder(parent(folder));
     Ok(())
+}
+
+/// Copies an entry, its digest checked, to the new file `path`, which errors call `shown`.
+/// `progress` is told the bytes of each part.
+pub(crate) fn copy_entry(
+    bundle: &Bundle,
+    name: &str,
+    path: &Path,
+    shown: &Path,
+    stop: Option<&AtomicBool>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<File> {
+    let mut file = BufWriter::new(File::create_new(path).map_err(Error::io("write", shown))?);
+    let mut refused = None;
+    let copied = bundle.copy_to(name, &mut |part| {
+        if check_stop(stop).is_err() {
+            return Err(std::io::Error::other("interrupted"));
+        }
+        if let Err(error) = file.write_all(part) {
+            refused = Some(error);
+            return Err(std::io::Error::other("the disk refused bytes"));
+        }
+        progress(part.len() as u64);
+        Ok(())
+    });
+    check_stop(stop)?;
+    if let Some(source) = refused {
+        return Err(Error::Io { action: "write", path: shown.into(), source });
+    }
+    copied?;
+    file.into_inner().map_err(|error| Error::Io {
+        action: "write",
+        path: shown.into(),
+        source: error.into_error(),
+    })
 }
 
 /// The path of an entry, whose name [`Bundle::open`] has checked.

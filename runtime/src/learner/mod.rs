@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use ndarray::Array2;
-use offshoot_adapters::{EncoderTag, HeadFile, HeadKind};
+use offshoot_adapters::{EncoderTag, HeadFile, HeadKind, most_likely};
 
 use crate::encoder::{EmbedOptions, Encoder};
 use crate::error::{Error, Result};
@@ -352,16 +352,10 @@ struct Judged {
 }
 
 fn prediction(head: &HeadFile, probabilities: ndarray::ArrayView1<'_, f64>) -> Prediction {
-    let names = head.head.classes().names().iter().cloned();
-    let probabilities: Vec<(String, f64)> = names.zip(probabilities.iter().copied()).collect();
-    // The first of equals, as `Classifier::predict` has it.
-    let best = probabilities
-        .iter()
-        .fold(None, |best: Option<&(String, f64)>, pair| match best {
-            Some(best) if pair.1 <= best.1 => Some(best),
-            _ => Some(pair),
-        })
-        .cloned();
-    let (label, probability) = best.unwrap_or_default();
+    let (class, probability) = most_likely(probabilities);
+    let classes = head.head.classes();
+    let label = classes.name(class).to_owned();
+    let names = classes.names().iter().cloned();
+    let probabilities = names.zip(probabilities.iter().copied()).collect();
     Prediction { label, probability, probabilities }
 }

@@ -9,11 +9,10 @@ use super::{AutoHead, Member, sharpen};
 use crate::classes::Classes;
 use crate::error::{Error, Result};
 use crate::examples::Examples;
+use crate::heads::RidgeHead;
 use crate::heads::scale::fit_scale;
 use crate::numeric::softmax_rows;
 
-/// Scale of the prior on a member's `τ` in units of one over its mean margin.
-const PRIOR_SCALE: f64 = 4.0;
 /// Members with less weight than this are left out.
 const WEIGHT_FLOOR: f64 = 5e-3;
 /// Maps that go on to all examples when there are more than all of them are tried on.
@@ -124,7 +123,7 @@ fn fit_map(map: FeatureMap, products: &Products, examples: &Examples, fits: &mut
     let mut push = |method, penalty, dual: Option<DualFit>| {
         let Some(dual) = dual else { return };
         let margin = margin(&dual.scores, examples.y);
-        let scale = fit_scale(&dual.left_out, examples.y, usable, PRIOR_SCALE / margin);
+        let scale = fit_scale(&dual.left_out, examples.y, usable, RidgeHead::prior_scale(margin));
         let likelihood = log_likelihood(&dual.left_out, examples.y, usable, scale);
         let log_weight = log_prior(map, penalty) + likelihood;
         if log_weight.is_finite() && dual.coefficients.iter().all(|v| v.is_finite()) {
@@ -146,7 +145,7 @@ fn fit_map(map: FeatureMap, products: &Products, examples: &Examples, fits: &mut
     }
 }
 
-/// Mean lead of an example's own class over the mean of the others, 1 if there is none.
+/// Mean lead of an example's own class over the mean of the others.
 fn margin(scores: &Array2<f64>, y: &[usize]) -> f64 {
     let (n, k) = scores.dim();
     let lead: f64 = scores
@@ -154,8 +153,7 @@ fn margin(scores: &Array2<f64>, y: &[usize]) -> f64 {
         .zip(y)
         .map(|(row, &class)| row[class] - (row.sum() - row[class]) / (k - 1) as f64)
         .sum();
-    let margin = lead / n as f64;
-    if margin > f64::MIN_POSITIVE.sqrt() { margin } else { 1.0 }
+    lead / n as f64
 }
 
 /// `Σ ln softmax(τ scores)[y]` over the rows of usable classes.

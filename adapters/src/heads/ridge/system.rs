@@ -82,6 +82,18 @@ impl System {
         errors
     }
 
+    /// The penalty with the smallest error, the first of equals, with that error and its
+    /// solution; `None` where all are too small to matter.
+    pub(crate) fn choose(&self, penalties: &[f64]) -> Option<(f64, f64, Solution)> {
+        let (penalty, error) = penalties
+            .iter()
+            .copied()
+            .zip(self.errors(penalties))
+            .filter(|(_, error)| error.is_finite())
+            .reduce(|best, next| if next.1 < best.1 { next } else { best })?;
+        Some((penalty, error, self.solve(penalty)?))
+    }
+
     /// Solves for one penalty.
     pub(crate) fn solve(&self, penalty: f64) -> Option<Solution> {
         let solved = self.reduce(penalty);

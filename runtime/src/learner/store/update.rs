@@ -56,22 +56,29 @@ impl Store {
         if let Some(problem) = label.and_then(label_problem) {
             return Err(Error::Argument(format!("example {id} cannot be relabelled: {problem}")));
         }
+        self.change(id, Action::Relabel, "label", label)
+    }
+
+    /// Gives one column of an example another value, and remembers the one it had.
+    fn change(
+        &mut self,
+        id: ExampleId,
+        action: Action,
+        column: &'static str,
+        value: impl rusqlite::ToSql,
+    ) -> Result<()> {
         let (failed, path) = (self.failure("write"), self.path.clone());
         self.update(|transaction, revision| {
-            record(transaction, revision, Action::Relabel, 1).map_err(&failed)?;
-            let found = transaction
-                .execute(
-                    "INSERT INTO change (revision, example, label)
-                     SELECT ?1, id, label FROM example WHERE id = ?2",
-                    (revision, id.0),
-                )
-                .map_err(&failed)?;
-            if found == 0 {
+            record(transaction, revision, action, 1).map_err(&failed)?;
+            let remember = format!(
+                "INSERT INTO change (revision, example, {column})
+                 SELECT ?1, id, {column} FROM example WHERE id = ?2"
+            );
+            if transaction.execute(&remember, (revision, id.0)).map_err(&failed)? == 0 {
                 return Err(Error::NoExample { what: id.to_string(), path });
             }
-            transaction
-                .execute("UPDATE example SET label = ?1 WHERE id = ?2", (label, id.0))
-                .map_err(&failed)?;
+            let replace = format!("UPDATE example SET {column} = ?1 WHERE id = ?2");
+            transaction.execute(&replace, (value, id.0)).map_err(&failed)?;
             Ok(())
         })
     }
@@ -85,24 +92,7 @@ impl Store {
         if let Some(problem) = weight_problem(weight) {
             return Err(Error::Argument(format!("example {id} cannot be weighted: {problem}")));
         }
-        let (failed, path) = (self.failure("write"), self.path.clone());
-        self.update(|transaction, revision| {
-            record(transaction, revision, Action::Weight, 1).map_err(&failed)?;
-            let found = transaction
-                .execute(
-                    "INSERT INTO change (revision, example, weight)
-                     SELECT ?1, id, weight FROM example WHERE id = ?2",
-                    (revision, id.0),
-                )
-                .map_err(&failed)?;
-            if found == 0 {
-                return Err(Error::NoExample { what: id.to_string(), path });
-            }
-            transaction
-                .execute("UPDATE example SET weight = ?1 WHERE id = ?2", (weight, id.0))
-                .map_err(&failed)?;
-            Ok(())
-        })
+        self.change(id, Action::Weight, "weight", weight)
     }
 
     /// Multiplies the weight of every example by a factor from 0 (exclusive) to 1, so that
