@@ -34,6 +34,10 @@ pub enum Error {
         reason: String,
     },
 
+    /// A graph cannot be differentiated.
+    #[error("cannot differentiate: {0}")]
+    Gradient(String),
+
     /// A configuration file is not what its name promises.
     #[error("{}: {reason}", path.display())]
     Json {

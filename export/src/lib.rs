@@ -4,6 +4,7 @@
 pub mod architectures;
 pub mod archive;
 pub mod checkpoint;
+pub mod differentiate;
 mod error;
 mod fuse;
 pub mod graph;

@@ -96,6 +96,29 @@ impl Graph {
         outputs.first().copied().ok_or_else(|| self.error(operator, "has no output".into()))
     }
 
+    /// Makes an operator give an output that it left out, and returns it.
+    pub(crate) fn extra_output(
+        &mut self,
+        index: usize,
+        at: usize,
+        kind: TensorType,
+    ) -> Result<Value> {
+        let Some(name) = self.nodes.get(index).map(|node| node.name.clone()) else {
+            return Err(self.error("Graph", format!("has no operator {index}")));
+        };
+        let name = self.unique(&format!("{name}.{at}"));
+        let value = self.push_value(name, Some(kind));
+        if let Some(node) = self.nodes.get_mut(index) {
+            while node.outputs.len() <= at {
+                node.outputs.push(None);
+            }
+            if let Some(place) = node.outputs.get_mut(at) {
+                *place = Some(value);
+            }
+        }
+        Ok(value)
+    }
+
     /// The error of an operator that does not take its inputs.
     pub(crate) fn error(&self, operator: &str, reason: String) -> Error {
         Error::Operator {

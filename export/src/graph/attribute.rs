@@ -42,3 +42,36 @@ impl Attribute {
         AttributeProto { t: Some(proto).into(), ..Self::named(name, AttributeType::TENSOR) }
     }
 }
+
+/// Reads the attributes of an operator.
+#[derive(Clone, Copy)]
+pub(crate) struct Attributes<'a>(pub(crate) &'a [AttributeProto]);
+
+impl<'a> Attributes<'a> {
+    pub(crate) fn find(&self, name: &str) -> Option<&'a AttributeProto> {
+        self.0.iter().find(|attribute| attribute.name == name)
+    }
+
+    pub(crate) fn int(&self, name: &str, default: i64) -> i64 {
+        self.find(name).map_or(default, |attribute| attribute.i)
+    }
+
+    pub(crate) fn ints(&self, name: &str) -> Option<Vec<i64>> {
+        self.find(name).map(|attribute| attribute.ints.clone())
+    }
+
+    pub(crate) fn float(&self, name: &str, default: f32) -> f32 {
+        self.find(name).map_or(default, |attribute| attribute.f)
+    }
+
+    /// A text; empty when it is not there.
+    pub(crate) fn string(&self, name: &str) -> String {
+        self.find(name)
+            .map(|attribute| String::from_utf8_lossy(&attribute.s).into_owned())
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn tensor(&self, name: &str) -> Option<&'a TensorProto> {
+        self.find(name).and_then(|attribute| attribute.t.as_ref())
+    }
+}

@@ -25,19 +25,21 @@ mod append;
 mod attribute;
 pub mod blocks;
 pub mod external;
+pub(crate) mod infer;
 mod model;
 pub mod ops;
 pub mod read;
 mod surgery;
 mod tensor;
 mod types;
+mod upgrade;
 
 use std::collections::{BTreeMap, HashMap};
 
 use onnx_protobuf::{AttributeProto, StringStringEntryProto};
 use protobuf::SpecialFields;
 
-pub(crate) use attribute::Attribute;
+pub(crate) use attribute::{Attribute, Attributes};
 pub use model::{IR_VERSION, OPSET, OPSET_CONTRIB};
 pub use tensor::{Tensor, TensorData, TensorSource};
 pub use types::{Dim, ElementType, Shape, TensorType};
@@ -116,6 +118,8 @@ pub struct Graph {
     scope: Vec<String>,
     names: HashMap<String, usize>,
     constants: HashMap<(i32, Vec<usize>, Vec<u8>), Value>,
+    /// Small integer tensors by content, as far as it is known.
+    contents: HashMap<Value, infer::Contents>,
     symbols: usize,
     opsets: BTreeMap<String, i64>,
     frame: model::Frame,
@@ -135,10 +139,17 @@ impl Graph {
             scope: Vec::new(),
             names: HashMap::new(),
             constants: HashMap::new(),
+            contents: HashMap::new(),
             symbols: 0,
             opsets: BTreeMap::from([(String::new(), OPSET)]),
             frame: model::Frame::default(),
         }
+    }
+
+    /// Whether the graph was read from a file, whose unknown dimensions may be the same
+    /// under different names.
+    pub(crate) fn is_read(&self) -> bool {
+        self.frame.model.is_some()
     }
 
     /// The lowering that the building blocks use.
@@ -327,6 +338,17 @@ impl Graph {
     /// As [`Self::initializer`].
     pub fn scalar(&mut self, value: f32) -> Result<Value> {
         self.constant(Tensor::from_f32(&[], &[value]))
+    }
+
+    /// A number of a floating-point type as a constant of no dimensions.
+    ///
+    /// # Errors
+    /// [`Error::Operator`](crate::Error::Operator) for types that are not floating-point.
+    pub fn scalar_of(&mut self, element: ElementType, value: f64) -> Result<Value> {
+        match Tensor::from_f64(element, &[], &[value]) {
+            Some(tensor) => self.constant(tensor),
+            None => Err(self.error("Constant", format!("{element} is not floating-point"))),
+        }
     }
 
     /// Integers as a constant of one dimension.

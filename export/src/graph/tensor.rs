@@ -78,6 +78,50 @@ impl Tensor {
         Self { element, dims, data: TensorData::Source(source) }
     }
 
+    /// A tensor of one floating-point type in memory, rounded from 64-bit floats.
+    /// `None` for types that are not floating-point.
+    pub fn from_f64(element: ElementType, dims: &[usize], values: &[f64]) -> Option<Self> {
+        let bytes: Vec<u8> = match element {
+            ElementType::Float64 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            ElementType::Float32 => values.iter().flat_map(|&v| (v as f32).to_le_bytes()).collect(),
+            ElementType::Float16 => {
+                values.iter().flat_map(|&v| half::f16::from_f64(v).to_le_bytes()).collect()
+            }
+            ElementType::Bfloat16 => {
+                values.iter().flat_map(|&v| half::bf16::from_f64(v).to_le_bytes()).collect()
+            }
+            _ => return None,
+        };
+        Some(Self { element, dims: dims.to_vec(), data: TensorData::Bytes(bytes.into()) })
+    }
+
+    /// The elements of a floating-point tensor in memory, as 64-bit floats; `None` for
+    /// other types and tensors that are not in memory.
+    pub fn to_f64(&self) -> Option<Vec<f64>> {
+        let (bytes, floats) = match &self.data {
+            TensorData::Bytes(bytes) => (&bytes[..], None),
+            TensorData::Proto(proto) => (&proto.raw_data[..], Some(&proto.float_data)),
+            TensorData::Source(_) => return None,
+        };
+        if let Some(floats) = floats.filter(|floats| !floats.is_empty()) {
+            return Some(floats.iter().map(|&v| f64::from(v)).collect());
+        }
+        let eight = |b: &[u8]| b.try_into().map(f64::from_le_bytes).unwrap_or(f64::NAN);
+        let four = |b: &[u8]| f64::from(b.try_into().map(f32::from_le_bytes).unwrap_or(f32::NAN));
+        let two = |b: &[u8]| b.try_into().map(u16::from_le_bytes).unwrap_or(0);
+        Some(match self.element {
+            ElementType::Float64 => bytes.chunks_exact(8).map(eight).collect(),
+            ElementType::Float32 => bytes.chunks_exact(4).map(four).collect(),
+            ElementType::Float16 => {
+                bytes.chunks_exact(2).map(|b| half::f16::from_bits(two(b)).to_f64()).collect()
+            }
+            ElementType::Bfloat16 => {
+                bytes.chunks_exact(2).map(|b| half::bf16::from_bits(two(b)).to_f64()).collect()
+            }
+            _ => return None,
+        })
+    }
+
     /// Number of elements; `None` when it overflows.
     pub fn elements(&self) -> Option<usize> {
         self.dims.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim))

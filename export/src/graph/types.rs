@@ -140,6 +140,32 @@ impl Dim {
         Some(Self { factor, symbols })
     }
 
+    /// The dimension that times `other` gives this one; `None` when there is none.
+    pub fn over(&self, other: &Self) -> Option<Self> {
+        if other.factor == 0 || !self.factor.is_multiple_of(other.factor) {
+            return None;
+        }
+        let mut symbols = self.symbols.clone();
+        for symbol in &other.symbols {
+            let at = symbols.iter().position(|mine| mine == symbol)?;
+            symbols.remove(at);
+        }
+        Some(Self { factor: self.factor / other.factor, symbols })
+    }
+
+    /// The dimension with a named unknown replaced by its size.
+    pub(crate) fn substitute(&self, symbol: &str, size: usize) -> Self {
+        let mut factor = self.factor;
+        let mut symbols = Vec::with_capacity(self.symbols.len());
+        for mine in &self.symbols {
+            match **mine == *symbol {
+                true => factor = factor.saturating_mul(size),
+                false => symbols.push(mine.clone()),
+            }
+        }
+        Self { factor, symbols }
+    }
+
     /// Product of all of `dims`; `None` when the number overflows.
     pub fn product(dims: &[Self]) -> Option<Self> {
         dims.iter().try_fold(Self::from(1), |product, dim| product.times(dim))
@@ -264,6 +290,13 @@ mod tests {
         );
         assert_eq!(Dim::product(&shape!["batch", 0]), Some(Dim::from(0)));
         assert_eq!(Dim::from(usize::MAX).times(&Dim::from(2)), None);
+        let product = Dim::product(&shape!["batch", 6, "tokens"]).unwrap();
+        assert_eq!(product.over(&Dim::product(&shape![3, "tokens"]).unwrap()).unwrap(), {
+            Dim::product(&shape!["batch", 2]).unwrap()
+        });
+        assert_eq!(product.over(&Dim::from(4)), None);
+        assert_eq!(product.over(&Dim::symbol("width")), None);
+        assert_eq!(product.substitute("batch", 5).to_string(), "30·tokens");
     }
 
     #[test]

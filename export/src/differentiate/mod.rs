@@ -1,0 +1,169 @@
+//! Reverse-mode differentiation of ONNX graphs: ONNX in, ONNX out.
+//!
+//! [`gradients`] adds to a graph the operators that compute the derivative of one number,
+//! the loss, by any of the graph's values. What it adds are operators of the ONNX
+//! specification like all others, so every engine that runs the graph runs its gradient.
+//!
+//! The walk is short: operators on a path from the parameters to the loss are visited in
+//! reverse order; for each, a *rule* ([`rules`]) is given the gradient of its outputs and
+//! adds operators that compute the gradients of its inputs; what several readers of a
+//! value contribute is added up. A rule is one small function and never thinks about
+//! broadcasting: a gradient that has the shape of the broadcast result is summed to the
+//! shape of the input in one place.
+//!
+//! ```
+//! use offshoot_export::differentiate::gradients;
+//! use offshoot_export::graph::{ElementType, Graph, Lowering, Tensor};
+//! use offshoot_export::shape;
+//!
+//! let mut g = Graph::new("squares", Lowering::Standard);
+//! let x = g.input("x", ElementType::Float32, shape!["batch", 2])?;
+//! let w = g.initializer("weight", Tensor::from_f32(&[2, 1], &[0.5, -1.0]))?;
+//! let y = g.matmul(x, w)?;
+//! let squares = g.mul(y, y)?;
+//! let loss = g.op("ReduceMean", &[squares], vec![])?;
+//! let loss = g.reshape(loss, shape![])?;
+//! let gradient = gradients(&mut g, loss, &[w])?[0];
+//! assert_eq!(g.tensor_type(gradient)?, g.tensor_type(w)?);
+//! # Ok::<(), offshoot_export::Error>(())
+//! ```
+//!
+//! Graphs that were read from files are differentiated after their types are inferred and
+//! their operators brought to the version that rules are written for: see
+//! [`Graph::infer_types`] and [`Graph::upgrade`].
+
+mod backward;
+pub mod rules;
+
+use std::collections::{HashMap, HashSet};
+
+use backward::Backward;
+
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Node, Value};
+
+/// Adds to `graph` the gradient of `loss`, a floating-point number, by each of `of`, and
+/// returns the gradients in the same order, each of the type and shape of its value.
+///
+/// # Errors
+/// [`Error::Gradient`] when the loss is not one floating-point number, when an operator
+/// between a value and the loss has no rule (it is named), or when no path leads from a
+/// value to the loss; [`Error::Operator`] when a type on the path is not known.
+pub fn gradients(graph: &mut Graph, loss: Value, of: &[Value]) -> Result<Vec<Value>> {
+    let kind = graph.tensor_type(loss)?.clone();
+    if !kind.element.is_float() || kind.shape.iter().any(|dim| dim.fixed() != Some(1)) {
+        return Err(Error::Gradient(format!(
+            "the loss `{}` is {kind}; it must be one floating-point number",
+            graph.value_name(loss)
+        )));
+    }
+    for &value in of {
+        let kind = graph.tensor_type(value)?;
+        if !kind.element.is_float() {
+            return Err(Error::Gradient(format!(
+                "`{}` is {kind}; only floating-point tensors have a gradient",
+                graph.value_name(value)
+            )));
+        }
+    }
+
+    let forward = graph.nodes().len();
+    let path = Path::between(graph, of, loss);
+    let mut sums: HashMap<Value, Vec<Value>> = HashMap::new();
+    let seed = graph.scalar_of(kind.element, 1.0)?;
+    let seed = graph.reshape(seed, kind.shape)?;
+    sums.insert(loss, vec![seed]);
+
+    for index in (0..forward).rev() {
+        let Some(node) = graph.nodes().get(index).cloned() else { continue };
+        if !node.outputs.iter().flatten().any(|output| sums.contains_key(output)) {
+            continue;
+        }
+        let wanted: Vec<bool> =
+            node.inputs.iter().map(|input| input.is_some_and(|v| path.active(v))).collect();
+        if !wanted.contains(&true) {
+            continue;
+        }
+        let scope = format!("backward/{}", title(&node).trim_start_matches('/'));
+        let given = graph.in_scope(&scope, |g| {
+            let mut outputs = Vec::with_capacity(node.outputs.len());
+            for output in &node.outputs {
+                outputs.push(match output {
+                    Some(output) => total(g, &mut sums, *output)?,
+                    None => None,
+                });
+            }
+            Backward::new(g, index, &node, outputs, wanted).run()
+        })?;
+        for (input, gradient) in node.inputs.iter().zip(given) {
+            if let (Some(input), Some(gradient)) = (*input, gradient) {
+                sums.entry(input).or_default().push(gradient);
+            }
+        }
+    }
+
+    of.iter()
+        .map(|&value| {
+            graph.in_scope("backward", |g| total(g, &mut sums, value))?.ok_or_else(|| {
+                Error::Gradient(format!(
+                    "no path of differentiable operators leads from `{}` to the loss `{}`; leave \
+                     it out of the trainable parameters, or check what the loss is computed from",
+                    graph.value_name(value),
+                    graph.value_name(loss)
+                ))
+            })
+        })
+        .collect()
+}
+
+/// The gradient of a value: what its readers gave, added up once.
+fn total(
+    graph: &mut Graph,
+    sums: &mut HashMap<Value, Vec<Value>>,
+    value: Value,
+) -> Result<Option<Value>> {
+    let Some(parts) = sums.get(&value).cloned() else { return Ok(None) };
+    let sum = match parts[..] {
+        [] => return Ok(None),
+        [one] => one,
+        [a, b] => graph.op("Add", &[a, b], vec![])?,
+        _ => graph.op("Sum", &parts, vec![])?,
+    };
+    sums.insert(value, vec![sum]);
+    Ok(Some(sum))
+}
+
+/// A node's name, or its operator and first output where it has none.
+fn title(node: &Node) -> &str {
+    if node.name.is_empty() { &node.operator } else { &node.name }
+}
+
+/// The values on a path from the parameters to the loss.
+struct Path {
+    active: HashSet<Value>,
+}
+
+impl Path {
+    fn between(graph: &Graph, from: &[Value], to: Value) -> Self {
+        let mut reached: HashSet<Value> = from.iter().copied().collect();
+        for node in graph.nodes() {
+            if node.inputs.iter().flatten().any(|input| reached.contains(input)) {
+                let floats = node.outputs.iter().flatten().filter(|&&output| {
+                    graph.tensor_type(output).map_or(true, |kind| kind.element.is_float())
+                });
+                reached.extend(floats);
+            }
+        }
+        let mut needed = HashSet::from([to]);
+        for node in graph.nodes().iter().rev() {
+            if node.outputs.iter().flatten().any(|output| needed.contains(output)) {
+                needed.extend(node.inputs.iter().flatten());
+            }
+        }
+        Self { active: reached.intersection(&needed).copied().collect() }
+    }
+
+    fn active(&self, value: Value) -> bool {
+        self.active.contains(&value)
+    }
+}

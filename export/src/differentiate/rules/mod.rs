@@ -1,0 +1,57 @@
+//! The table from operator to rule.
+//!
+//! `dy` is the gradient of the output `y`; a rule gives that of each input. Sums over
+//! broadcast dimensions are understood. Operators whose output is not floating-point, or
+//! is constant almost everywhere, end the path.
+
+mod activation;
+mod arithmetic;
+mod embedding;
+mod movement;
+mod normalisation;
+mod product;
+mod reduction;
+
+use super::backward::Backward;
+use crate::error::Result;
+
+/// A rule: adds the operators that compute the gradients of an operator's inputs.
+pub(crate) type Apply = fn(&mut Backward<'_>) -> Result<()>;
+
+/// A row of the table.
+pub struct Rule {
+    /// The operator, of the ONNX specification.
+    pub operator: &'static str,
+    /// The gradient, as a formula.
+    pub formula: &'static str,
+    apply: Apply,
+}
+
+/// A row of the table, for the files that hold them.
+const fn rule(operator: &'static str, formula: &'static str, apply: Apply) -> Rule {
+    Rule { operator, formula, apply }
+}
+
+/// All rules, by kind of operator.
+pub const TABLES: &[&[Rule]] = &[
+    activation::RULES,
+    arithmetic::RULES,
+    embedding::RULES,
+    movement::RULES,
+    normalisation::RULES,
+    product::RULES,
+    reduction::RULES,
+];
+
+/// The rule of an operator.
+pub(crate) fn find(domain: &str, operator: &str) -> Option<Apply> {
+    if !domain.is_empty() && domain != "ai.onnx" {
+        return None;
+    }
+    TABLES.iter().copied().flatten().find(|rule| rule.operator == operator).map(|rule| rule.apply)
+}
+
+/// The gradient of an operator that is constant almost everywhere.
+fn zero(_: &mut Backward<'_>) -> Result<()> {
+    Ok(())
+}
