@@ -311,6 +311,17 @@ impl Graph {
         Ok(value)
     }
 
+    /// Adds a tensor under exactly this name, whatever the scope.
+    pub(crate) fn root_initializer(&mut self, name: &str, tensor: Tensor) -> Result<Value> {
+        if self.names.contains_key(name) {
+            return Err(self.error("Initializer", format!("the name `{name}` is taken")));
+        }
+        let scope = std::mem::take(&mut self.scope);
+        let value = self.initializer(name, tensor);
+        self.scope = scope;
+        value
+    }
+
     /// A small tensor of the graph's own arithmetic; equal ones are stored once.
     ///
     /// # Errors

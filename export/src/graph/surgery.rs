@@ -34,6 +34,16 @@ impl Graph {
         Ok(())
     }
 
+    /// Makes an input of the initializer of a name, and gives its tensor.
+    pub(crate) fn initializer_to_input(&mut self, name: &str) -> Option<Tensor> {
+        let at = self.initializers.iter().position(|(value, _)| self.value_name(*value) == name)?;
+        let (value, tensor) = self.initializers.remove(at);
+        self.inputs.retain(|&input| input != value);
+        self.frame.declared.remove(&value);
+        self.inputs.push(value);
+        Some(tensor)
+    }
+
     /// Takes a value off the inputs: it has a tensor, or will be made by an operator.
     pub(crate) fn remove_input(&mut self, input: Value) {
         self.inputs.retain(|&value| value != input);
