@@ -9,6 +9,7 @@ mod fuse;
 pub mod graph;
 mod import;
 mod onnx;
+pub mod program;
 
 pub use error::{Error, Result};
 pub use fuse::{FuseOptions, Fused, fuse};
