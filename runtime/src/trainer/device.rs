@@ -60,25 +60,42 @@ pub(super) fn builder(
     Ok(builder)
 }
 
-/// The device that these options mean here, with the reason when it is not the one
-/// that was asked for.
+/// Opens sessions with `act` on the device that the options ask for, or on the CPU where
+/// they allow it; then with the reason.
 ///
 /// # Errors
 /// [`Error::Device`] when the device cannot be used and the options do not allow
-/// another.
-pub(super) fn choose(
+/// another; those of `act`.
+pub(super) fn open(
     options: &TrainerOptions,
     engine_: &Engine,
-) -> Result<(Device, Option<String>)> {
-    if options.device == Device::Cpu {
-        return Ok((Device::Cpu, None));
-    }
-    match builder(options, engine_, options.device, false) {
-        Ok(_) => Ok((options.device, None)),
+    act: &dyn Fn(Device) -> Result<Vec<Session>>,
+) -> Result<(Device, Option<String>, Vec<Session>)> {
+    let device = options.device;
+    let opened = match device {
+        Device::Cpu => act(device),
+        // A driver or a card that is missing shows when a session is opened.
+        Device::Cuda { .. } => builder(options, engine_, device, false)
+            .and_then(|_| act(device))
+            .map_err(|error| no_device(device, error)),
+    };
+    match opened {
         Err(error @ Error::Device { .. }) if options.fallback_to_cpu => {
-            Ok((Device::Cpu, Some(error.to_string())))
+            Ok((Device::Cpu, Some(error.to_string()), act(Device::Cpu)?))
         }
-        Err(error) => Err(error),
+        opened => Ok((device, None, opened?)),
+    }
+}
+
+/// What an engine's error says about the device, where it does.
+fn no_device(device: Device, error: Error) -> Error {
+    match error {
+        Error::Engine { message, .. }
+            if ["CUDA failure", "CUDNN failure"].iter().any(|sign| message.contains(sign)) =>
+        {
+            Error::Device { device: device.to_string(), reason: message }
+        }
+        other => other,
     }
 }
 

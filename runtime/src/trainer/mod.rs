@@ -107,11 +107,10 @@ impl Trainer {
             Some(engine) => engine.clone(),
             None => Engine::load()?,
         };
-        let (device, fallback) = device::choose(options, &engine)?;
-        let mut sessions = Vec::with_capacity(program.procedures.len());
-        for procedure in &program.procedures {
-            sessions.push(Open::session(program, procedure, options, &engine, device)?);
-        }
+        let (device, fallback, sessions) = device::open(options, &engine, &|device| {
+            let procedures = program.procedures.iter();
+            procedures.map(|one| Open::session(program, one, options, &engine, device)).collect()
+        })?;
         let Some(first) = sessions.first() else {
             return Err(program.error("it has no procedures"));
         };
