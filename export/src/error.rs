@@ -118,6 +118,10 @@ pub enum Error {
     #[error("{0}")]
     Head(String),
 
+    /// Graphs and state do not make a training program.
+    #[error("{0}")]
+    Program(String),
+
     /// The caller asked for the work to end. Nothing was left behind.
     #[error("interrupted; nothing was written")]
     Interrupted,

@@ -10,6 +10,7 @@ mod fuse;
 pub mod graph;
 mod import;
 mod onnx;
+pub mod program;
 pub mod training;
 
 pub use error::{Error, Result};

@@ -244,6 +244,82 @@ pub enum Error {
         head: String,
     },
 
+    /// A training program contradicts itself or its graphs.
+    #[error("the training program `{name}` cannot be used: {reason}")]
+    Program {
+        /// Name of the program.
+        name: String,
+        /// What is wrong with it, naming the procedure or the tensor.
+        reason: String,
+    },
+
+    /// A file is no training program, or a damaged one.
+    #[error("{} is not a usable training program: {reason}", path.display())]
+    ProgramFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, naming the entry.
+        reason: String,
+    },
+
+    /// A file is no checkpoint of this program, or a damaged one.
+    #[error("the checkpoint {} cannot be restored: {reason}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// A procedure of a training program was given data that it does not take.
+    #[error("input `{input}` of the procedure `{procedure}` {reason}")]
+    Input {
+        /// The procedure.
+        procedure: String,
+        /// The input.
+        input: String,
+        /// What is wrong with it and what is expected.
+        reason: String,
+    },
+
+    /// A guarded output of a procedure was not finite. The state is the one before.
+    #[error(
+        "`{guard}` is {value} at step {step} of the procedure `{procedure}`{}; the state is the one \
+         before this step: lower the learning rate, clip gradients, or with 16-bit numbers lower \
+         the loss scale, and look at the data of this step",
+        would_be_lost(tensors)
+    )]
+    NotFinite {
+        /// The procedure.
+        procedure: String,
+        /// The guarded output.
+        guard: String,
+        /// Its first element that is not finite.
+        value: f64,
+        /// The step that it would have been, from 1.
+        step: u64,
+        /// State tensors that would not have been finite afterwards.
+        tensors: Vec<String>,
+    },
+
+    /// A device cannot be used.
+    #[error("the device {device} cannot be used: {reason}")]
+    Device {
+        /// The device, such as `cuda:0`.
+        device: String,
+        /// What is missing.
+        reason: String,
+    },
+
+    /// There was not enough memory.
+    #[error("out of memory for {what}: {message}; use smaller batches or a smaller network")]
+    OutOfMemory {
+        /// What the memory was for.
+        what: String,
+        /// What the engine or the system said.
+        message: String,
+    },
+
     /// The user's cache folder is unknown.
     #[error(
         "no cache folder: neither OFFSHOOT_CACHE nor a home folder is set; \
@@ -259,6 +335,18 @@ impl Error {
         source: std::io::Error,
     ) -> Self {
         Self::Io { action, path: path.into(), source }
+    }
+}
+
+/// The part of a message that names state tensors.
+fn would_be_lost(tensors: &[String]) -> String {
+    match tensors {
+        [] => ", and every state tensor would have stayed finite".into(),
+        [only] => format!(", and the state tensor `{only}` would not have been finite"),
+        [first, rest @ ..] => format!(
+            ", and {} state tensors, `{first}` among them, would not have been finite",
+            rest.len() + 1
+        ),
     }
 }
 

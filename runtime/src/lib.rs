@@ -18,6 +18,7 @@
 //! - [`bundle`] is the file format, checked before it is used.
 //! - [`Learner`] is an encoder that is taught: labelled examples in one file,
 //!   durable, undoable and forgettable (feature `learner`, on by default).
+//! - [`Trainer`] runs training programs, whose state stays on the device.
 //! - [`library`] finds and loads ONNX Runtime.
 //! - [`to_f16`], [`to_int8`], [`to_bits`] make embeddings smaller;
 //!   [`similarity`] compares them.
@@ -34,6 +35,7 @@ mod memory;
 mod session;
 pub mod similarity;
 mod tokenizer;
+pub mod trainer;
 
 pub use cache::cache_dir;
 pub use embeddings::{Embeddings, to_bits, to_f16, to_int8};
@@ -45,3 +47,4 @@ pub use library::Engine;
 pub use offshoot_adapters as adapters;
 pub use session::{CacheState, OpenOptions, Spinning, WeightCache};
 pub use tokenizer::{Tokenizer, Tokens, Truncation};
+pub use trainer::{Trainer, TrainerOptions};

@@ -6,6 +6,7 @@
 
 pub mod process;
 pub mod tiny;
+pub mod training;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;

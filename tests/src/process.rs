@@ -73,6 +73,14 @@ impl Part {
         assert!(self.child.wait().expect("wait for a part").success(), "{rest}");
     }
 
+    /// Ends it at once, wherever it is.
+    ///
+    /// # Panics
+    /// When it cannot be ended.
+    pub fn kill(mut self) {
+        self.child.kill().and_then(|()| self.child.wait()).expect("end a part of the test");
+    }
+
     /// Number of the process.
     pub fn id(&self) -> u32 {
         self.child.id()

@@ -114,9 +114,21 @@ impl BundleWriter {
     /// # Errors
     /// As [`Self::add`]; [`Error::Runtime`] when the manifest says something
     /// impossible.
-    pub fn finish(mut self, mut manifest: Manifest) -> Result<Written> {
-        manifest.entries = std::mem::take(&mut self.entries);
-        let bytes = manifest.to_json()?;
+    pub fn finish(self, mut manifest: Manifest) -> Result<Written> {
+        let (digest, size) = self.finish_with(|entries| {
+            manifest.entries = entries;
+            Ok(manifest.to_json()?)
+        })?;
+        Ok(Written { manifest, digest, size })
+    }
+
+    /// As [`Self::finish`], with a manifest of any form: `manifest` makes its bytes of
+    /// the size and digest of every entry. Returns its SHA-256 and the file's size.
+    pub(crate) fn finish_with(
+        mut self,
+        manifest: impl FnOnce(BTreeMap<String, EntryInfo>) -> Result<Vec<u8>>,
+    ) -> Result<(String, u64)> {
+        let bytes = manifest(std::mem::take(&mut self.entries))?;
         let entry = self.write_entry(MANIFEST, bytes.len() as u64, |out| {
             out.write_all(&bytes).map_err(Error::io("write", WEIGHTS_FILE))
         })?;
@@ -128,7 +140,7 @@ impl BundleWriter {
         drop(out);
         check_stop(self.stop.as_deref())?;
         self.target.commit()?;
-        Ok(Written { manifest, digest: entry.sha256, size })
+        Ok((entry.sha256, size))
     }
 
     fn write_entry(

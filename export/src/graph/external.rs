@@ -72,6 +72,12 @@ impl Layout {
         Ok(Self { places, size: end })
     }
 
+    /// The places of a graph's tensors in a file of weights of `size` bytes that other
+    /// graphs use too.
+    pub(crate) fn of(places: Vec<Place>, size: u64) -> Self {
+        Self { places, size }
+    }
+
     /// Puts every tensor inside the graph, for one ONNX file without others.
     ///
     /// # Errors
@@ -141,7 +147,8 @@ impl Layout {
     }
 }
 
-fn write_tensor(tensor: &Tensor, out: &mut dyn Write) -> Result<()> {
+/// Writes a tensor's elements.
+pub(crate) fn write_tensor(tensor: &Tensor, out: &mut dyn Write) -> Result<()> {
     match &tensor.data {
         TensorData::Bytes(bytes) => out.write_all(bytes).map_err(Error::io("write", WEIGHTS_FILE)),
         TensorData::Source(source) => source.write_to(out),
@@ -149,7 +156,8 @@ fn write_tensor(tensor: &Tensor, out: &mut dyn Write) -> Result<()> {
     }
 }
 
-fn pad(out: &mut dyn Write, mut bytes: u64) -> Result<()> {
+/// Writes zeros.
+pub(crate) fn pad(out: &mut dyn Write, mut bytes: u64) -> Result<()> {
     const ZEROS: [u8; 4096] = [0; 4096];
     while bytes > 0 {
         let now = bytes.min(ZEROS.len() as u64);
@@ -159,9 +167,10 @@ fn pad(out: &mut dyn Write, mut bytes: u64) -> Result<()> {
     Ok(())
 }
 
-struct Counted<'a> {
-    out: &'a mut dyn Write,
-    written: u64,
+/// Counts what is written.
+pub(crate) struct Counted<'a> {
+    pub(crate) out: &'a mut dyn Write,
+    pub(crate) written: u64,
 }
 
 impl Write for Counted<'_> {

@@ -7,20 +7,25 @@ use std::path::Path;
 
 use zip::{CompressionMethod, ZipArchive};
 
-use super::{Place, bad, check_entry_name};
+use super::{Place, check_entry_name};
 use crate::error::{Error, Result};
 
-/// Most entries of a bundle; a model's folder has a dozen.
+/// Most entries of an archive; a model's folder has a dozen.
 const MAX_ENTRIES: usize = 4096;
 
-/// Where each entry of the archive `file` lies, by name.
-pub(super) fn places(path: &Path, file: &File) -> Result<BTreeMap<String, Place>> {
+/// Where each entry of the archive `file` lies, by name. `refuse` makes an error of
+/// the reason why it is not usable, `remedy` says how such a file is made.
+pub(crate) fn places(
+    path: &Path,
+    file: &File,
+    remedy: &str,
+    refuse: &dyn Fn(String) -> Error,
+) -> Result<BTreeMap<String, Place>> {
     let length = file.metadata().map_err(|e| Error::io("open", path, e))?.len();
-    let refuse = |reason: String| bad(path, reason);
     let unreadable = |e: zip::result::ZipError| {
         refuse(format!(
             "it is not a ZIP archive, or is cut short ({e}); copy it again, or make it with \
-             `offshoot import`"
+             {remedy}"
         ))
     };
     let mut reader = BufReader::with_capacity(1 << 16, file);
@@ -43,8 +48,8 @@ pub(super) fn places(path: &Path, file: &File) -> Result<BTreeMap<String, Place>
         let size = entry.size();
         if entry.compression() != CompressionMethod::Stored || entry.compressed_size() != size {
             return Err(refuse(format!(
-                "its entry `{name}` is compressed; a bundle's entries are stored as they are, so \
-                 that they can be mapped"
+                "its entry `{name}` is compressed; entries are stored as they are, so that they can \
+                 be mapped"
             )));
         }
         let offset = entry.data_start().unwrap_or(u64::MAX);

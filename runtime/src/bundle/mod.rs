@@ -4,7 +4,7 @@
 //! with the same entries as files. It may come from anywhere, so names, sizes and
 //! offsets are checked when it is opened and digests before an entry is used.
 
-mod archive;
+pub(crate) mod archive;
 mod manifest;
 mod name;
 
@@ -70,11 +70,12 @@ impl Bundle {
             return Self::open_folder(path);
         }
         let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
-        let places = archive::places(path, &file)?;
+        let refuse = |reason| bad(path, reason);
+        let places = archive::places(path, &file, "`offshoot import`", &refuse)?;
         let Some(place) = places.get(MANIFEST) else {
             return Err(bad(path, format!("it has no entry `{MANIFEST}`")));
         };
-        let bytes = read_place(&file, path, MANIFEST, place, MAX_MANIFEST_BYTES)?;
+        let bytes = read_place(&file, path, MANIFEST, place, MAX_MANIFEST_BYTES, &refuse)?;
         let bundle = Self::with_manifest(path, Some(file), &bytes, places)?;
         for name in bundle.places.keys() {
             if name != MANIFEST && !bundle.manifest.entries.contains_key(name) {
@@ -97,7 +98,8 @@ impl Bundle {
         }
         let place = folder_place(folder, MANIFEST)?;
         let opened = File::open(&file).map_err(|e| Error::io("open", &file, e))?;
-        let bytes = read_place(&opened, folder, MANIFEST, &place, MAX_MANIFEST_BYTES)?;
+        let refuse = |reason| bad(folder, reason);
+        let bytes = read_place(&opened, folder, MANIFEST, &place, MAX_MANIFEST_BYTES, &refuse)?;
         let manifest = Manifest::from_json(&bytes)?;
         let mut places = BTreeMap::from([(MANIFEST.to_owned(), place)]);
         for name in manifest.entries.keys() {
@@ -202,41 +204,18 @@ impl Bundle {
     ) -> Result<()> {
         let place = self.place(name)?;
         let opened;
-        let mut file = match &self.archive {
+        let file = match &self.archive {
             Some(file) => file,
             None => {
                 opened = File::open(&place.file).map_err(|e| Error::io("open", &place.file, e))?;
                 &opened
             }
         };
-        let failed = |e| Error::io("read", &place.file, e);
-        let mut hash = Sha256::new();
-        let mut at = place.offset;
-        let mut left = place.size;
-        let mut buffer = vec![0; 1 << 18];
-        while left > 0 {
-            let part = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            let part = &mut buffer[..part];
-            read_at(&mut file, at, part).map_err(failed)?;
-            hash.update(&*part);
-            sink(part).map_err(failed)?;
-            at += part.len() as u64;
-            left -= part.len() as u64;
-        }
-        let found = hex(&hash.finalize());
         let expected = match self.manifest.entries.get(name) {
             Some(entry) => &entry.sha256,
             None => &self.digest,
         };
-        if found != *expected {
-            return Err(Error::Digest {
-                path: self.path.clone(),
-                entry: name.into(),
-                expected: expected.clone(),
-                found,
-            });
-        }
-        Ok(())
+        copy_checked(file, &self.path, name, place, expected, sink)
     }
 
     /// Checks the digest of every entry. `progress` is told the bytes checked so
@@ -268,12 +247,52 @@ impl Bundle {
     /// Whether the path still leads to the file that is open. Another program may
     /// have replaced it since.
     pub(crate) fn is_current(&self) -> bool {
-        let Some(file) = &self.archive else { return true };
-        match (file.metadata(), std::fs::metadata(&self.path)) {
-            (Ok(open), Ok(now)) => same_file(&open, &now),
-            _ => false,
-        }
+        self.archive.as_ref().is_none_or(|file| is_current(file, &self.path))
     }
+}
+
+/// Whether `path` leads to the open file `file`.
+pub(crate) fn is_current(file: &File, path: &Path) -> bool {
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(open), Ok(now)) => same_file(&open, &now),
+        _ => false,
+    }
+}
+
+/// Gives the bytes of the entry `name` of the archive `path` to `sink` in parts, then
+/// checks that their SHA-256 is `expected`.
+pub(crate) fn copy_checked(
+    mut file: &File,
+    path: &Path,
+    name: &str,
+    place: &Place,
+    expected: &str,
+    sink: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,
+) -> Result<()> {
+    let failed = |e| Error::io("read", &place.file, e);
+    let mut hash = Sha256::new();
+    let mut at = place.offset;
+    let mut left = place.size;
+    let mut buffer = vec![0; 1 << 18];
+    while left > 0 {
+        let part = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let part = &mut buffer[..part];
+        read_at(&mut file, at, part).map_err(failed)?;
+        hash.update(&*part);
+        sink(part).map_err(failed)?;
+        at += part.len() as u64;
+        left -= part.len() as u64;
+    }
+    let found = hex(&hash.finalize());
+    if found != expected {
+        return Err(Error::Digest {
+            path: path.to_owned(),
+            entry: name.into(),
+            expected: expected.into(),
+            found,
+        });
+    }
+    Ok(())
 }
 
 #[cfg(unix)]
@@ -300,18 +319,19 @@ fn folder_place(folder: &Path, name: &str) -> Result<Place> {
     Ok(Place { file, offset: 0, size: metadata.len() })
 }
 
-fn read_place(
+pub(crate) fn read_place(
     mut file: &File,
     path: &Path,
     name: &str,
     place: &Place,
     limit: u64,
+    refuse: &dyn Fn(String) -> Error,
 ) -> Result<Vec<u8>> {
     if place.size > limit {
-        return Err(bad(
-            path,
-            format!("its entry `{name}` has {} bytes, more than the {limit} allowed", place.size),
-        ));
+        return Err(refuse(format!(
+            "its entry `{name}` has {} bytes, more than the {limit} allowed",
+            place.size
+        )));
     }
     let mut bytes = vec![0; usize::try_from(place.size).unwrap_or(0)];
     read_at(&mut file, place.offset, &mut bytes).map_err(|e| Error::io("read", path, e))?;
@@ -319,12 +339,12 @@ fn read_place(
 }
 
 #[cfg(unix)]
-fn read_at(file: &mut &File, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+pub(crate) fn read_at(file: &mut &File, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(*file, out, offset)
 }
 
 #[cfg(windows)]
-fn read_at(file: &mut &File, offset: u64, mut out: &mut [u8]) -> std::io::Result<()> {
+pub(crate) fn read_at(file: &mut &File, offset: u64, mut out: &mut [u8]) -> std::io::Result<()> {
     use std::os::windows::fs::FileExt;
     let mut at = offset;
     while !out.is_empty() {

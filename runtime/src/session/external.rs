@@ -1,19 +1,25 @@
 //! Points a graph's external weights at the file that is to be mapped.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use onnx_protobuf::tensor_proto::DataLocation;
 use onnx_protobuf::{GraphProto, Message, ModelProto, StringStringEntryProto, TensorProto};
+use ort::session::Session;
+use ort::session::builder::SessionBuilder;
+
+use crate::error::{Error, Result as EngineResult, engine};
 
 /// A part of a file that an entry name of the bundle stands for.
 #[derive(Debug, Clone)]
-pub(super) struct Span {
+pub(crate) struct Span {
     /// Name of the file, relative to the folder that ONNX Runtime is told.
-    pub(super) file: String,
+    pub(crate) file: String,
     /// First byte.
-    pub(super) offset: u64,
+    pub(crate) offset: u64,
     /// Number of bytes.
-    pub(super) size: u64,
+    pub(crate) size: u64,
 }
 
 /// The graph `model` with the locations of its external tensors, which are entry
@@ -21,7 +27,7 @@ pub(super) struct Span {
 ///
 /// # Errors
 /// The reason, when the graph is damaged or a tensor leaves its entry.
-pub(super) fn redirect(model: &[u8], spans: &BTreeMap<String, Span>) -> Result<Vec<u8>, String> {
+pub(crate) fn redirect(model: &[u8], spans: &BTreeMap<String, Span>) -> Result<Vec<u8>, String> {
     let mut model = ModelProto::parse_from_bytes(model).map_err(|e| e.to_string())?;
     if let Some(graph) = model.graph.as_mut() {
         redirect_graph(graph, spans, 0)?;
@@ -93,6 +99,43 @@ fn redirect_tensor(tensor: &mut TensorProto, spans: &BTreeMap<String, Span>) -> 
         entry("length", length.to_string()),
     ];
     Ok(())
+}
+
+/// Opens a session on the graph `model`, whose external weights are the `spans` of
+/// files in the folder `base` and are mapped from there. `refuse` makes an error of
+/// what is wrong with the graph.
+pub(crate) fn commit_mapped(
+    builder: SessionBuilder,
+    model: &[u8],
+    base: Option<&Path>,
+    spans: &BTreeMap<String, Span>,
+    act: &'static str,
+    refuse: &dyn Fn(String) -> Error,
+) -> EngineResult<Session> {
+    let folder = match base {
+        Some(base) if !base.as_os_str().is_empty() => base,
+        _ => Path::new("."),
+    };
+    let folder = fs::canonicalize(folder).map_err(|e| Error::io("open", folder, e))?;
+    let bytes = redirect(model, spans).map_err(refuse)?;
+    builder
+        .with_config_entry(
+            "session.model_external_initializers_file_folder_path",
+            folder.to_string_lossy(),
+        )
+        .map_err(engine(act))?
+        .commit_from_memory(&bytes)
+        .map_err(engine(act))
+}
+
+/// The name of a file, as ONNX Runtime needs it.
+pub(crate) fn utf8_name(file: &Path) -> EngineResult<String> {
+    file.file_name().and_then(|name| name.to_str()).map(str::to_owned).ok_or_else(|| {
+        Error::Argument(format!(
+            "{}: the file name is not UTF-8, which ONNX Runtime needs; rename the file",
+            file.display()
+        ))
+    })
 }
 
 #[cfg(test)]

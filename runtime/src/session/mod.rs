@@ -1,7 +1,7 @@
 //! ONNX Runtime sessions: opened from a bundle, with weights that are pages of a
 //! file and not copies.
 
-mod external;
+pub(crate) mod external;
 mod options;
 mod prepared;
 

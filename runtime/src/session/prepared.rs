@@ -14,7 +14,7 @@ use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use sha2::{Digest, Sha256};
 
-use super::external::{Span, redirect};
+use super::external::{Span, commit_mapped, utf8_name};
 use super::{OpenOptions, WeightCache, builder, open_optimized};
 use crate::bundle::{Bundle, MODEL, WEIGHTS, hex};
 use crate::cache::cache_dir;
@@ -114,44 +114,21 @@ fn commit_bundle(
 ) -> Result<Session> {
     let model = bundle.read(MODEL)?;
     let mut spans = BTreeMap::new();
-    let mut folder = PathBuf::from(".");
     for (name, _, _) in bundle.entries() {
         if name == MODEL {
             continue;
         }
         let place = bundle.place(name)?;
-        let file = if bundle.path().is_dir() {
-            name.to_owned()
-        } else {
-            let file = place.file.file_name().and_then(|name| name.to_str());
-            file.map(str::to_owned).ok_or_else(|| {
-                Error::Argument(format!(
-                    "{}: the file name is not UTF-8, which ONNX Runtime needs; rename the bundle",
-                    place.file.display()
-                ))
-            })?
-        };
+        let file = if bundle.path().is_dir() { name.to_owned() } else { utf8_name(&place.file)? };
         let span = Span { file, offset: place.offset, size: place.size };
         spans.insert(name.to_owned(), span);
     }
     let base = if bundle.path().is_dir() { Some(bundle.path()) } else { bundle.path().parent() };
-    if let Some(base) = base.filter(|base| !base.as_os_str().is_empty()) {
-        folder = base.to_owned();
-    }
-    let folder = fs::canonicalize(&folder).map_err(|e| Error::io("open", &folder, e))?;
-    let bytes = redirect(&model, &spans).map_err(|reason| Error::Bundle {
+    let act = "open the bundle's graph";
+    let session = commit_mapped(builder, &model, base, &spans, act, &|reason| Error::Bundle {
         path: bundle.path().to_owned(),
         reason: format!("`{MODEL}`: {reason}"),
     })?;
-    let act = "open the bundle's graph";
-    let session = builder
-        .with_config_entry(
-            "session.model_external_initializers_file_folder_path",
-            folder.to_string_lossy(),
-        )
-        .map_err(engine(act))?
-        .commit_from_memory(&bytes)
-        .map_err(engine(act))?;
     // ONNX Runtime opened the file by its name, this crate holds it open.
     if !bundle.is_current() {
         return Err(Error::Changed { path: bundle.path().to_owned() });
