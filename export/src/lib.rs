@@ -4,11 +4,15 @@
 pub mod architectures;
 pub mod archive;
 pub mod checkpoint;
+mod derive;
 mod error;
 mod fuse;
 pub mod graph;
 mod import;
 mod onnx;
+pub mod optimize;
+pub mod parity;
+pub mod quantize;
 
 pub use error::{Error, Result};
 pub use fuse::{FuseOptions, Fused, fuse};
