@@ -307,7 +307,7 @@ fn forms(
             let ranges = ranges::measure(
                 graph,
                 layers,
-                work.folder.path(),
+                work,
                 &encoder,
                 &options.calibration,
                 options.ranges,

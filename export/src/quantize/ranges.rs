@@ -1,6 +1,5 @@
 //! Ranges of activations, from the graph run on calibration texts.
 
-use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use offshoot::{EmbedOptions, Encoder, Engine};
@@ -9,6 +8,7 @@ use ort::value::TensorRef;
 
 use super::layers::Layer;
 use crate::archive::check_stop;
+use crate::derive::Derivation;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Value};
 use crate::parity::OnProgress;
@@ -39,19 +39,18 @@ struct Seen {
     bins: Vec<u64>,
 }
 
-/// The range of each layer's input, over `texts`. `folder` gets the graph with more
-/// outputs and must hold its weights.
+/// The range of each layer's input, over `texts`.
 pub(super) fn measure(
     graph: &Graph,
     layers: &[Layer],
-    folder: &Path,
+    work: &Derivation,
     encoder: &Encoder,
     texts: &[String],
     how: Ranges,
     stop: Option<&AtomicBool>,
     progress: OnProgress<'_>,
 ) -> Result<Vec<(f32, f32)>> {
-    let mut session = open(graph, layers, folder)?;
+    let mut session = open(graph, layers, work)?;
     let mut seen: Vec<Seen> = Vec::new();
     for layer in layers.iter().filter(|layer| layer.multiplies()) {
         if !seen.iter().any(|s| s.value == layer.input) {
@@ -84,36 +83,14 @@ pub(super) fn measure(
 }
 
 /// Opens the graph with the layers' inputs as outputs.
-fn open(graph: &Graph, layers: &[Layer], folder: &Path) -> Result<Session> {
-    use protobuf::Message;
-
+fn open(graph: &Graph, layers: &[Layer], work: &Derivation) -> Result<Session> {
     let mut graph = graph.clone();
     for layer in layers.iter().filter(|layer| layer.multiplies()) {
         if !graph.inputs().contains(&layer.input) {
             graph.expose(layer.input);
         }
     }
-    // The weights lie in the folder as they were copied, so the graph is written with
-    // the layout that it was read with.
-    let layout = crate::graph::external::Layout::new(&graph)?;
-    let weights = folder.join("calibration.bin");
-    let mut out = std::io::BufWriter::new(
-        std::fs::File::create(&weights).map_err(Error::io("write", &weights))?,
-    );
-    layout.write(&graph, &mut out, &mut |_| {})?;
-    out.into_inner().map_err(|error| Error::io("write", &weights)(error.into_error()))?;
-    let mut model = graph.to_model(&layout)?;
-    let tensors = model.graph.as_mut().map(|graph| &mut graph.initializer);
-    for tensor in tensors.into_iter().flatten() {
-        for entry in tensor.external_data.iter_mut().filter(|entry| entry.key == "location") {
-            entry.value = "calibration.bin".into();
-        }
-    }
-    let path = folder.join("calibration.onnx");
-    let bytes = model
-        .write_to_bytes()
-        .map_err(|error| Error::archive(&path, format!("it cannot be written: {error}")))?;
-    std::fs::write(&path, bytes).map_err(Error::io("write", &path))?;
+    let path = work.write_model("calibration", &graph)?;
     let engine = Engine::load()?;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let session = Session::builder(engine.environment())
