@@ -5,8 +5,9 @@ use clap::builder::styling::{AnsiColor, Effects};
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    completions, embed, evaluate, examples, forget, fuse, import, info, learn, man, merge, predict,
-    quickstart, relabel, similarity, suggest, suspects, teach, undo, unpack, verify, weigh,
+    completions, embed, evaluate, examples, forget, fuse, import, info, learn, man, merge,
+    optimize, predict, quantize, quickstart, relabel, similarity, suggest, suspects, teach, undo,
+    unpack, verify, weigh,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -83,6 +84,8 @@ pub(crate) enum Command {
     Predict(predict::Args),
     Evaluate(evaluate::Args),
     Fuse(fuse::Args),
+    Optimize(optimize::Args),
+    Quantize(quantize::Args),
     Relabel(relabel::Args),
     Weigh(weigh::Args),
     Similarity(similarity::Args),

@@ -63,8 +63,9 @@ impl EncoderArgs {
         self.open_with(bundle, self.threads.or(Some(NonZeroUsize::MIN)))
     }
 
-    fn open_with(&self, bundle: &Path, threads: Option<NonZeroUsize>) -> Result<Encoder> {
-        let mut options = OpenOptions::new().threads(threads).cache(match &self.cache {
+    /// The runtime's options.
+    pub(crate) fn options(&self) -> OpenOptions {
+        let mut options = OpenOptions::new().threads(self.threads).cache(match &self.cache {
             None => WeightCache::UserFolder,
             Some(choice) if choice.as_os_str() == "off" => WeightCache::Off,
             Some(folder) => WeightCache::Folder(folder.clone()),
@@ -72,6 +73,11 @@ impl EncoderArgs {
         for KeyValue { key, value } in &self.session_options {
             options = options.config_entry(key, value);
         }
+        options
+    }
+
+    fn open_with(&self, bundle: &Path, threads: Option<NonZeroUsize>) -> Result<Encoder> {
+        let options = self.options().threads(threads);
         let encoder = options.open(bundle).map_err(|error| bundle_failure(bundle, error))?;
         if let CacheState::Unusable(reason) = encoder.cache_state() {
             progress::say(&format!(

@@ -213,7 +213,7 @@ impl From<export::Error> for Failure {
             E::Runtime(error) => return error.into(),
             E::Io { action, path, source } => return Self::io(action, &path, &source),
             E::Interrupted => Code::Interrupted,
-            E::Operator { .. } => Code::Failed,
+            E::Operator { .. } | E::Parity { .. } => Code::Failed,
             E::Head(_) => Code::Artifact,
             _ => Code::Data,
         };

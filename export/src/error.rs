@@ -122,6 +122,26 @@ pub enum Error {
     #[error("{0}")]
     Program(String),
 
+    /// A graph cannot be quantised or optimised, or the texts for it do not do.
+    #[error("{0}")]
+    Quantize(String),
+
+    /// A changed encoder is farther from its source than was allowed. It was not written.
+    #[error(
+        "the smallest cosine with the source's embeddings is {found:.4}, of the text of row {row}, \
+         and {bound} was asked for; nothing was written; {advice}"
+    )]
+    Parity {
+        /// The smallest cosine.
+        found: f64,
+        /// Row of the text that has it.
+        row: u64,
+        /// The cosine that was asked for.
+        bound: f64,
+        /// What may help.
+        advice: String,
+    },
+
     /// The caller asked for the work to end. Nothing was left behind.
     #[error("interrupted; nothing was written")]
     Interrupted,

@@ -72,6 +72,15 @@ fn describe(bundle: &Bundle) -> String {
         }
     }
     line("source", format!("{}, {}", manifest.provenance.source, manifest.provenance.architecture));
+    for change in &manifest.provenance.changes {
+        let details = change.details.iter().map(|(name, value)| format!(", {name} {value}"));
+        line(
+            "changed",
+            format!("{} of {}{}", change.what, change.source_digest, {
+                details.collect::<String>()
+            }),
+        );
+    }
     line("licence", manifest.licence.clone().unwrap_or_else(|| "not stated".into()));
     line("made by", manifest.provenance.tool.clone());
     let mut entries: Vec<_> = bundle.entries().collect();

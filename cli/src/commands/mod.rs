@@ -11,7 +11,10 @@ pub(crate) mod info;
 pub(crate) mod learn;
 pub(crate) mod man;
 pub(crate) mod merge;
+pub(crate) mod optimize;
+pub(crate) mod parity;
 pub(crate) mod predict;
+pub(crate) mod quantize;
 pub(crate) mod quickstart;
 pub(crate) mod relabel;
 pub(crate) mod similarity;
@@ -46,6 +49,8 @@ pub(crate) fn run(command: Command) -> Result {
         Command::Predict(args) => predict::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Fuse(args) => fuse::run(args),
+        Command::Optimize(args) => optimize::run(args),
+        Command::Quantize(args) => quantize::run(args),
         Command::Relabel(args) => relabel::run(args),
         Command::Weigh(args) => weigh::run(args),
         Command::Similarity(args) => similarity::run(args),

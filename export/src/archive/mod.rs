@@ -5,7 +5,7 @@ mod target;
 mod unpack;
 mod writer;
 
-pub(crate) use target::{Target, parent};
+pub(crate) use target::{Target, check_free, parent, sync_folder};
 pub(crate) use unpack::copy_entry;
 pub use unpack::unpack;
 pub(crate) use writer::check_stop;

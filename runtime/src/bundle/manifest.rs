@@ -130,6 +130,21 @@ pub struct Provenance {
     pub weights_sha256: Option<String>,
     /// Program and version that wrote the bundle.
     pub tool: String,
+    /// What was done to the imported encoder since, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+}
+
+/// One change that made a bundle of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// What was done, such as `quantize int8`.
+    pub what: String,
+    /// Digest of the bundle that it was done to.
+    pub source_digest: String,
+    /// Particulars, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<String, String>,
 }
 
 /// Size and digest of one entry.

@@ -13,7 +13,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 pub use manifest::{
-    EntryInfo, FORMAT_VERSION, MAX_MANIFEST_BYTES, Manifest, Modality, Pooling, Provenance,
+    Change, EntryInfo, FORMAT_VERSION, MAX_MANIFEST_BYTES, Manifest, Modality, Pooling, Provenance,
     Similarity, TextConfig,
 };
 pub use name::check_entry_name;
