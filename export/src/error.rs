@@ -34,6 +34,10 @@ pub enum Error {
         reason: String,
     },
 
+    /// An encoder cannot be adapted, or an adapter not be written.
+    #[error("{0}")]
+    Adapter(String),
+
     /// A graph cannot be differentiated.
     #[error("cannot differentiate: {0}")]
     Gradient(String),

@@ -2,6 +2,7 @@
 //! adapts, optimises and quantises ONNX graphs.
 #![forbid(unsafe_code)]
 
+pub mod adapt;
 pub mod architectures;
 pub mod archive;
 pub mod checkpoint;

@@ -177,6 +177,18 @@ pub enum Error {
     /// An argument cannot be used.
     #[error("{0}")]
     Argument(String),
+
+    /// An encoder cannot be tuned on these examples.
+    #[error("{0}")]
+    Tune(String),
+
+    /// A graph cannot be changed, or a file not be written.
+    #[error(transparent)]
+    Export(#[from] offshoot_export::Error),
+
+    /// The caller asked for the work to end. Nothing was written.
+    #[error("interrupted; nothing was written")]
+    Interrupted,
 }
 
 impl Error {

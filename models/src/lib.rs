@@ -1,5 +1,5 @@
-//! Readers of tables, writers of embeddings, and the pinned packages that carry real models
-//! and texts.
+//! Readers of tables, writers of embeddings, the pinned packages that carry real models and
+//! texts, and the tuning of encoders on a user's own data.
 #![forbid(unsafe_code)]
 
 pub mod embeddings;
@@ -8,5 +8,6 @@ mod lock;
 pub mod movies;
 pub mod packages;
 pub mod tables;
+pub mod tune;
 
 pub use error::{Error, Result};

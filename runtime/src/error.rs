@@ -31,6 +31,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// A file is not an adapter, is a damaged one, or belongs to another encoder.
+    #[error("{} is not a usable adapter: {reason}", path.display())]
+    Adapter {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+
     /// The manifest is damaged or of a newer format.
     #[error("manifest.json cannot be used: {reason}")]
     Manifest {

@@ -23,6 +23,7 @@
 //! - [`to_f16`], [`to_int8`], [`to_bits`] make embeddings smaller;
 //!   [`similarity`] compares them.
 
+mod adapter;
 pub mod bundle;
 mod cache;
 mod embeddings;
@@ -37,6 +38,7 @@ pub mod similarity;
 mod tokenizer;
 pub mod trainer;
 
+pub use adapter::{Adapter, AdapterManifest};
 pub use cache::cache_dir;
 pub use embeddings::{Embeddings, to_bits, to_f16, to_int8};
 pub use encoder::{BATCH_TOKENS, EmbedOptions, Encoder, Prompt};

@@ -9,9 +9,11 @@
 mod file;
 mod lora;
 mod merge;
+mod source;
 
 pub use file::{Adapter, write_adapter};
 pub use merge::merge;
+pub use source::EncoderGraph;
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Value};

@@ -29,6 +29,7 @@ pub(crate) mod infer;
 mod model;
 pub mod ops;
 pub mod read;
+mod standard;
 mod surgery;
 mod tensor;
 mod types;

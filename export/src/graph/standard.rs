@@ -170,24 +170,14 @@ impl Graph {
     }
 
     /// `RotaryEmbedding` of `x` `[batch, tokens, width]` by heads, positions from 0.
-    fn rotary_of_parts(
-        &mut self,
-        x: Value,
-        cos: Value,
-        sin: Value,
-        heads: usize,
-    ) -> Result<Value> {
+    fn rotary_of_parts(&mut self, x: Value, cos: Value, sin: Value, heads: usize) -> Result<Value> {
         let shape = self.shape(x)?;
         let [batch, tokens, width] = &shape[..] else {
             return Err(self.error("RotaryEmbedding", "takes [batch, tokens, width]".into()));
         };
         let size = width.fixed().unwrap_or(0) / heads;
-        let split = self.reshape(x, vec![
-            batch.clone(),
-            tokens.clone(),
-            heads.into(),
-            size.into(),
-        ])?;
+        let split =
+            self.reshape(x, vec![batch.clone(), tokens.clone(), heads.into(), size.into()])?;
         let halves = self.split(split, -1, &[size / 2, size - size / 2])?;
         let [first, second] = halves[..] else {
             return Err(self.error("RotaryEmbedding", "needs two halves".into()));

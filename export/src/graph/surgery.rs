@@ -34,6 +34,37 @@ impl Graph {
         Ok(())
     }
 
+    /// Takes all operators out of the graph, to be put back one by one.
+    pub(crate) fn take_nodes(&mut self) -> Vec<super::Node> {
+        std::mem::take(&mut self.nodes)
+    }
+
+    /// Puts an operator at the end.
+    pub(crate) fn put_node(&mut self, node: super::Node) {
+        self.nodes.push(node);
+    }
+
+    /// Lets the last operator give a new value in place of `output`, and returns that.
+    pub(crate) fn move_output(&mut self, output: Value) -> Result<Value> {
+        let kind = self.tensor_type(output)?.clone();
+        let name = self.unique(&format!("{}.plain", self.value_name(output)));
+        let moved = self.push_value(name, Some(kind));
+        self.name_output_of_last(output, moved)?;
+        Ok(moved)
+    }
+
+    /// Lets the last operator give `output` in place of `made`.
+    pub(crate) fn name_output_of_last(&mut self, made: Value, output: Value) -> Result<()> {
+        let last = self.nodes.last_mut().and_then(|node| node.outputs.first_mut());
+        match last {
+            Some(place) if *place == Some(made) => {
+                *place = Some(output);
+                Ok(())
+            }
+            _ => Err(self.error("Graph", "the last operator gives another value".into())),
+        }
+    }
+
     /// Makes an input of the initializer of a name, and gives its tensor.
     pub(crate) fn initializer_to_input(&mut self, name: &str) -> Option<Tensor> {
         let at = self.initializers.iter().position(|(value, _)| self.value_name(*value) == name)?;

@@ -25,13 +25,15 @@
 
 pub mod losses;
 pub mod optimizers;
+mod program;
 mod state;
 
 use self::optimizers::{Context, Optimizer};
-pub use self::state::{StateKind, StateTensor};
+pub use self::state::StateTensor;
 use crate::differentiate::gradients;
 use crate::error::{Error, Result};
 use crate::graph::{Dim, ElementType, Graph, Tensor, Value};
+use offshoot::trainer::StateKind;
 
 /// Name of the input that holds the learning rate, float32 of no dimensions.
 pub const LEARNING_RATE: &str = "learning_rate";
@@ -127,7 +129,7 @@ impl TrainingStep {
                 state.push(StateTensor::take(g, StateKind::Average, &name, next)?);
             }
         }
-        state.push(StateTensor::take(g, StateKind::Counter, "step", next)?);
+        state.push(StateTensor::take(g, StateKind::Other, "step", next)?);
         name_output(g, "loss", loss)?;
         name_output(g, "gradient_norm", norm)?;
         Ok(Self { graph, state })

@@ -1,23 +1,9 @@
 //! State of a training step: tensors that enter as inputs and leave as outputs.
 
-use std::sync::Arc;
+use offshoot::trainer::StateKind;
 
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Tensor, TensorData, Value};
-
-/// What a state tensor is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum StateKind {
-    /// A tensor that is trained.
-    Parameter,
-    /// What the optimizer keeps for a parameter.
-    Optimizer,
-    /// A moving average of a parameter.
-    Average,
-    /// A count, such as that of steps.
-    Counter,
-}
+use crate::graph::{Graph, Tensor, Value};
 
 /// A tensor that a step takes in and gives anew.
 #[derive(Debug, Clone)]
@@ -41,25 +27,6 @@ impl StateTensor {
         let output = format!("{name}.next");
         g.output(&output, next)?;
         Ok(Self { name: name.into(), output, kind, initial })
-    }
-
-    /// The initial value, little-endian, in row-major order.
-    ///
-    /// # Errors
-    /// Those of the tensor's source.
-    pub fn initial_bytes(&self) -> Result<Arc<[u8]>> {
-        match &self.initial.data {
-            TensorData::Bytes(bytes) => Ok(bytes.clone()),
-            TensorData::Source(source) => {
-                let mut bytes = Vec::with_capacity(self.initial.bytes().unwrap_or(0));
-                source.write_to(&mut bytes)?;
-                Ok(bytes.into())
-            }
-            TensorData::Proto(_) => Err(Error::Gradient(format!(
-                "the tensor `{}` is of a type that cannot be trained",
-                self.name
-            ))),
-        }
     }
 }
 

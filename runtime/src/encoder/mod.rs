@@ -40,6 +40,7 @@ pub struct Encoder {
 #[derive(Debug)]
 struct Inner {
     bundle: Bundle,
+    digest: String,
     options: OpenOptions,
     engine: Engine,
     cache_state: CacheState,
@@ -69,9 +70,9 @@ impl Encoder {
         self.inner.bundle.manifest()
     }
 
-    /// The bundle's digest, which identifies the encoder.
+    /// What identifies the encoder: its bundle's digest, or one of that and of its adapter.
     pub fn digest(&self) -> &str {
-        self.inner.bundle.digest()
+        &self.inner.digest
     }
 
     /// The bundle.
@@ -265,6 +266,13 @@ impl OpenOptions {
     /// [`Error::Engine`] when it refuses the graph or an option.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Encoder> {
         let bundle = Bundle::open(path)?;
+        let digest = match &self.adapter {
+            Some(adapter) => {
+                adapter.check(bundle.digest())?;
+                adapter.combined(bundle.digest())
+            }
+            None => bundle.digest().to_owned(),
+        };
         // Both take time and neither needs the other.
         let (tokenizer, engine) = std::thread::scope(|scope| {
             let tokenizer = scope.spawn(|| read_tokenizer(&bundle));
@@ -291,6 +299,7 @@ impl OpenOptions {
                 lanes: Lanes::new(self.thread_count(), wide),
             }))),
             bundle,
+            digest,
             options: self.clone(),
             engine,
             last_use: Mutex::new(Instant::now()),

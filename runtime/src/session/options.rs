@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::adapter::Adapter;
 use crate::library::Engine;
 
 /// Whether threads that wait for work keep their core busy.
@@ -54,6 +56,7 @@ pub struct OpenOptions {
     pub(crate) config: BTreeMap<String, String>,
     pub(crate) idle_unload: Option<Duration>,
     pub(crate) engine: Option<Engine>,
+    pub(crate) adapter: Option<Arc<Adapter>>,
 }
 
 impl OpenOptions {
@@ -106,6 +109,14 @@ impl OpenOptions {
     #[must_use]
     pub fn engine(mut self, engine: Engine) -> Self {
         self.engine = Some(engine);
+        self
+    }
+
+    /// Changes the encoder by an adapter. Its digest, by which heads and learners know it,
+    /// is then another one.
+    #[must_use]
+    pub fn adapter(mut self, adapter: Adapter) -> Self {
+        self.adapter = Some(Arc::new(adapter));
         self
     }
 

@@ -22,7 +22,7 @@ use crate::error::{Error, Result, engine};
 use crate::library::Engine;
 
 /// Changes when what is written to the cache changes.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 /// Tensors smaller than this stay in the prepared graph, in bytes.
 const INLINE_BELOW: usize = 1 << 10;
@@ -97,6 +97,7 @@ impl Prepared {
             Source::Bundle => {
                 let session = commit_bundle(
                     bundle,
+                    options,
                     builder(options, engine_, threads)?
                         .with_optimization_level(GraphOptimizationLevel::All)
                         .map_err(engine("set session options"))?,
@@ -110,9 +111,17 @@ impl Prepared {
 /// Opens a session on the bundle's own graph and weights.
 fn commit_bundle(
     bundle: &Bundle,
+    options: &OpenOptions,
     builder: ort::session::builder::SessionBuilder,
 ) -> Result<Session> {
-    let model = bundle.read(MODEL)?;
+    let read;
+    let model = match &options.adapter {
+        Some(adapter) => adapter.model(),
+        None => {
+            read = bundle.read(MODEL)?;
+            &read
+        }
+    };
     let mut spans = BTreeMap::new();
     for (name, _, _) in bundle.entries() {
         if name == MODEL {
@@ -125,7 +134,7 @@ fn commit_bundle(
     }
     let base = if bundle.path().is_dir() { Some(bundle.path()) } else { bundle.path().parent() };
     let act = "open the bundle's graph";
-    let session = commit_mapped(builder, &model, base, &spans, act, &|reason| Error::Bundle {
+    let session = commit_mapped(builder, model, base, &spans, act, &|reason| Error::Bundle {
         path: bundle.path().to_owned(),
         reason: format!("`{MODEL}`: {reason}"),
     })?;
@@ -201,7 +210,7 @@ fn make(work: &Path, bundle: &Bundle, options: &OpenOptions, engine_: &Engine) -
         .map_err(engine(act))?
         .with_config_entry("session.save_external_prepacked_constant_initializers", "1")
         .map_err(engine(act))?;
-    drop(commit_bundle(bundle, builder)?);
+    drop(commit_bundle(bundle, options, builder)?);
     let mut sizes = String::new();
     for name in [MODEL, WEIGHTS] {
         let path = work.join(name);
@@ -273,6 +282,7 @@ fn key(bundle: &Bundle, options: &OpenOptions, engine: &Engine) -> String {
     };
     field(&LAYOUT.to_string());
     field(bundle.digest());
+    field(options.adapter.as_ref().map_or("", |adapter| adapter.digest()));
     field(engine.build_info());
     field(&processor());
     for (key, value) in &options.config {

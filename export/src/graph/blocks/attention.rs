@@ -13,6 +13,13 @@ pub struct AttentionMask {
     padding: Option<Value>,
 }
 
+impl AttentionMask {
+    /// A mask that only adds `bias` to the scores.
+    pub(crate) fn of_bias(bias: Option<Value>) -> Self {
+        Self { bias, padding: None }
+    }
+}
+
 /// The joined projections to query, key and value.
 #[derive(Debug, Clone, Copy)]
 pub struct QueryKeyValue {
@@ -114,7 +121,7 @@ impl Graph {
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn attention_of_plain_operators(
+    pub(crate) fn attention_of_plain_operators(
         &mut self,
         x: Value,
         qkv: QueryKeyValue,
@@ -125,14 +132,28 @@ impl Graph {
         rotary: Option<Rotary>,
     ) -> Result<Value> {
         let joined = self.linear(x, qkv.weight, qkv.bias)?;
-        let lead = self.shape(joined)?;
+        let parts = self.split(joined, -1, &[width; 3])?;
+        let parts = self.three("Split", parts)?;
+        self.attention_of_heads(parts, heads, width, scale, mask, rotary)
+    }
+
+    /// Attention of ready query, key and value, each `[batch, tokens, width]`, with plain
+    /// operators.
+    pub(crate) fn attention_of_heads(
+        &mut self,
+        parts: [Value; 3],
+        heads: usize,
+        width: usize,
+        scale: f32,
+        mask: AttentionMask,
+        rotary: Option<Rotary>,
+    ) -> Result<Value> {
+        let lead = self.shape(parts[0])?;
         let [batch, tokens, _] = &lead[..] else {
             return Err(
                 self.error("Attention", format!("{} is not three-dimensional", show(&lead)))
             );
         };
-        let parts = self.split(joined, -1, &[width; 3])?;
-        let parts = self.three("Split", parts)?;
         let by_head = vec![batch.clone(), tokens.clone(), heads.into(), (width / heads).into()];
         let split_heads = |g: &mut Self, part: Value| {
             let part = g.reshape(part, by_head.clone())?;

@@ -93,35 +93,41 @@ impl Graph {
     /// [`Error::Operator`](crate::Error::Operator) when operators do not fit together.
     pub fn infer_types(&mut self) -> Result<()> {
         for at in 0..self.nodes.len() {
-            let Some(node) = self.nodes.get(at).cloned() else { break };
-            let standard = node.domain.is_empty() || node.domain == "ai.onnx";
-            let typed = node.inputs.iter().flatten().all(|&v| self.tensor_type(v).is_ok());
-            if !(standard || node.domain == CONTRIB_DOMAIN) || !typed {
-                continue;
+            self.infer_node(at)?;
+        }
+        Ok(())
+    }
+
+    /// As [`Self::infer_types`], for one operator whose inputs' types are known.
+    pub(crate) fn infer_node(&mut self, at: usize) -> Result<()> {
+        let Some(node) = self.nodes.get(at).cloned() else { return Ok(()) };
+        let standard = node.domain.is_empty() || node.domain == "ai.onnx";
+        let typed = node.inputs.iter().flatten().all(|&v| self.tensor_type(v).is_ok());
+        if !(standard || node.domain == CONTRIB_DOMAIN) || !typed {
+            return Ok(());
+        }
+        let call = Call {
+            operator: &node.operator,
+            inputs: &node.inputs,
+            attributes: Attributes(&node.attributes),
+            outputs: node.outputs.len(),
+        };
+        let place = if node.name.is_empty() { &node.operator } else { &node.name };
+        let found = self.in_scope(place.trim_start_matches('/'), |g| {
+            Ok((g.types_of(&call)?, g.contents_after(&call)))
+        })?;
+        let (Some(types), known) = found else { return Ok(()) };
+        for (output, kind) in node.outputs.iter().zip(types) {
+            if let Some(output) = *output {
+                let merged = match self.tensor_type(output) {
+                    Ok(declared) => merge(declared, kind),
+                    Err(_) => kind,
+                };
+                self.declare_type(output, merged);
             }
-            let call = Call {
-                operator: &node.operator,
-                inputs: &node.inputs,
-                attributes: Attributes(&node.attributes),
-                outputs: node.outputs.len(),
-            };
-            let place = if node.name.is_empty() { &node.operator } else { &node.name };
-            let found = self.in_scope(place.trim_start_matches('/'), |g| {
-                Ok((g.types_of(&call)?, g.contents_after(&call)))
-            })?;
-            let (Some(types), known) = found else { continue };
-            for (output, kind) in node.outputs.iter().zip(types) {
-                if let Some(output) = *output {
-                    let merged = match self.tensor_type(output) {
-                        Ok(declared) => merge(declared, kind),
-                        Err(_) => kind,
-                    };
-                    self.declare_type(output, merged);
-                }
-            }
-            if let (Some(known), Some(Some(value))) = (known, node.outputs.first()) {
-                self.contents.insert(*value, known);
-            }
+        }
+        if let (Some(known), Some(Some(value))) = (known, node.outputs.first()) {
+            self.contents.insert(*value, known);
         }
         Ok(())
     }

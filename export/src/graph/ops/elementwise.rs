@@ -1,7 +1,7 @@
 //! Operators that work on each element by itself.
 
 use crate::error::Result;
-use crate::graph::{Attribute, ElementType, Graph, TensorType, Value, broadcast};
+use crate::graph::{Attribute, ElementType, Graph, TensorType, Value};
 
 /// Which form of the Gaussian error linear unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,9 +83,9 @@ impl Graph {
                 format!("elements are {}, {}, {}", c.element, x.element, y.element),
             ));
         }
-        let shape = broadcast(&x.shape, &y.shape)
-            .and_then(|shape| broadcast(&shape, &c.shape))
-            .map_err(|reason| self.error("Where", reason))?;
+        let (c, x, y) = (c.clone(), x.clone(), y.clone());
+        let shape = self.broadcast_shapes("Where", &x.shape, &y.shape)?;
+        let shape = self.broadcast_shapes("Where", &shape, &c.shape)?;
         let kind = TensorType::new(x.element, shape);
         self.push("Where", &[condition, a, b], vec![], kind)
     }
@@ -246,12 +246,12 @@ impl Graph {
         self.push(operator, &[a, b], vec![], kind)
     }
 
-    fn paired(&self, operator: &str, a: Value, b: Value) -> Result<TensorType> {
-        let (x, y) = (self.tensor_type(a)?, self.tensor_type(b)?);
+    fn paired(&mut self, operator: &str, a: Value, b: Value) -> Result<TensorType> {
+        let (x, y) = (self.tensor_type(a)?.clone(), self.tensor_type(b)?.clone());
         if x.element != y.element {
             return Err(self.error(operator, format!("{x} and {y}: elements differ in type")));
         }
-        let shape = broadcast(&x.shape, &y.shape).map_err(|reason| self.error(operator, reason))?;
+        let shape = self.broadcast_shapes(operator, &x.shape, &y.shape)?;
         Ok(TensorType::new(x.element, shape))
     }
 

@@ -98,6 +98,16 @@ impl Graph {
         Ok(self.push_node("Split", "", &[Some(x), Some(lengths)], attributes, outputs))
     }
 
+    /// A tensor cut along `axis` into `count` pieces of the same size, or nearly so.
+    ///
+    /// # Errors
+    /// [`Error::Operator`](crate::Error::Operator) when the dimension does not exist.
+    pub fn split_evenly(&mut self, x: Value, axis: i64, count: usize) -> Result<Vec<Value>> {
+        let attributes =
+            vec![Attribute::int("axis", axis), Attribute::int("num_outputs", count as i64)];
+        self.op_outputs("Split", &[Some(x)], attributes, count)
+    }
+
     /// Tensors joined along `axis`.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Losses that pull pairs together and push others apart.
 
 use super::classification::diagonal;
-use super::{mean, normalized, scaled};
+use super::{mean, normalized, scaled, total};
 use crate::error::Result;
 use crate::graph::{Attribute, ElementType, Graph, Value};
 
@@ -69,8 +69,7 @@ pub fn nt_xent(g: &mut Graph, first: Value, second: Value, temperature: Value) -
         // A row is not compared with itself.
         let element = g.tensor_type(own)?.element;
         let eye = g.op("EyeLike", &[own], vec![])?;
-        let lowest = if element == ElementType::Float16 { -6e4 } else { -1e9 };
-        let lowest = g.scalar_of(element, lowest)?;
+        let lowest = g.scalar_of(element, lowest_score(element))?;
         let masked = g.mul(eye, lowest)?;
         let own = g.add(own, masked)?;
         let twin = g.add(twin, masked)?;
@@ -94,6 +93,53 @@ fn beside(g: &mut Graph, scores: Value, others: Value) -> Result<Value> {
     let right = g.op("ReduceSum", &[product, last], keep)?;
     let rows = g.sub(norm, right)?;
     mean(g, rows)
+}
+
+/// Supervised contrastive loss (Khosla et al., 2020, arXiv:2004.11362, its form with the
+/// sum outside the logarithm): each row of `x` `[rows, width]` has to find the rows of its
+/// own label, int64 `[rows]`, among all others. Rows without another of their label are
+/// left out; 0 when all are.
+///
+/// # Errors
+/// As [`info_nce`].
+pub fn supervised_contrastive(
+    g: &mut Graph,
+    x: Value,
+    labels: Value,
+    temperature: Value,
+) -> Result<Value> {
+    g.in_scope("supervised_contrastive", |g| {
+        let scores = similarities(g, x, x, temperature)?;
+        let element = g.tensor_type(scores)?.element;
+        let eye = g.op("EyeLike", &[scores], vec![])?;
+        let lowest = g.scalar_of(element, lowest_score(element))?;
+        let masked = g.mul(eye, lowest)?;
+        let others = g.add(scores, masked)?;
+        let log = g.op("LogSoftmax", &[others], vec![Attribute::int("axis", -1)])?;
+        let (column, row) = (g.unsqueeze(labels, &[1])?, g.unsqueeze(labels, &[0])?);
+        let same = g.equal(column, row)?;
+        let same = g.cast(same, element)?;
+        let same = g.sub(same, eye)?;
+        let product = g.mul(same, log)?;
+        let found = g.reduce_sum(product, -1)?;
+        let count = g.reduce_sum(same, -1)?;
+        let one = g.scalar_of(element, 1.0)?;
+        let zero = g.scalar_of(element, 0.0)?;
+        let safe = g.max(count, one)?;
+        let rows = g.div(found, safe)?;
+        let paired = g.op("Greater", &[count, zero], vec![])?;
+        let paired = g.cast(paired, element)?;
+        let paired = total(g, paired)?;
+        let paired = g.max(paired, one)?;
+        let sum = total(g, rows)?;
+        let loss = g.div(sum, paired)?;
+        g.neg(loss)
+    })
+}
+
+/// A score that no cosine over a temperature comes near.
+fn lowest_score(element: ElementType) -> f64 {
+    if element == ElementType::Float16 { -6e4 } else { -1e9 }
 }
 
 /// Triplet loss (Schroff, Kalenichenko & Philbin, 2015, arXiv:1503.03832):

@@ -7,7 +7,9 @@ mod redundancy;
 mod regression;
 
 pub use classification::{CrossEntropy, cross_entropy};
-pub use contrastive::{info_nce, multiple_negatives_ranking, nt_xent, triplet};
+pub use contrastive::{
+    info_nce, multiple_negatives_ranking, nt_xent, supervised_contrastive, triplet,
+};
 pub use redundancy::{BarlowTwins, Vicreg, barlow_twins, vicreg};
 pub use regression::{cosine, huber, mean_squared_error};
 

@@ -1,0 +1,37 @@
+//! The graph of a bundle, with its weights at hand.
+
+use offshoot::bundle::{Bundle, MODEL, WEIGHTS};
+use tempfile::TempDir;
+
+use crate::archive::copy_entry;
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use crate::graph::read::read;
+
+/// The graph of a bundle. Its weights lie in a folder of their own, which is removed with
+/// this; the graph is not used after it.
+#[derive(Debug)]
+pub struct EncoderGraph {
+    /// The graph.
+    pub graph: Graph,
+    _folder: TempDir,
+}
+
+impl EncoderGraph {
+    /// Reads the graph of `bundle` and copies its weights, digests checked.
+    ///
+    /// # Errors
+    /// [`Error::Runtime`] when the bundle is damaged; [`Error::Io`] when there is no room
+    /// for the copy; those of [`read`].
+    pub fn read(bundle: &Bundle) -> Result<Self> {
+        let folder = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
+        for name in [MODEL, WEIGHTS] {
+            if bundle.contains(name) {
+                let path = folder.path().join(name);
+                copy_entry(bundle, name, &path, &path, None, &mut |_| {})?;
+            }
+        }
+        let graph = read(&folder.path().join(MODEL))?.graph;
+        Ok(Self { graph, _folder: folder })
+    }
+}
