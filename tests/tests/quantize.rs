@@ -109,7 +109,8 @@ fn every_precision(lowering: Lowering) {
         // The report is about the file: the same cosines come from opening it again.
         let (x, y) = (offshoot_tests::open(&bundle), offshoot_tests::open(&output));
         let (x, y) = (x.embed(&TEXTS).unwrap(), y.embed(&TEXTS).unwrap());
-        let dots = x.vectors().outer_iter().zip(y.vectors().outer_iter()).map(|(x, y)| x.dot(&y));
+        let (x, y) = (x.vectors(), y.vectors());
+        let dots = x.outer_iter().zip(y.outer_iter()).map(|(x, y)| x.dot(&y));
         let least = f64::from(dots.fold(f32::INFINITY, f32::min));
         assert!((least - made.parity.cosine.min).abs() < 1e-4, "{precision}: {least}");
     }
