@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use offshoot::Engine;
-use offshoot_export::graph::{ElementType, Graph, Lowering, OPSET, Shape, Tensor, Value};
+use offshoot_export::graph::{
+    ElementType, Graph, Lowering, OPSET, Shape, Tensor, TensorData, Value,
+};
 use onnx_protobuf::attribute_proto::AttributeType;
 use onnx_protobuf::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
@@ -90,7 +92,10 @@ impl Array {
         at: usize,
     ) -> Result<(), String> {
         if self.shape != found.shape {
-            return Err(format!("{what} {at} has the shape {:?}, not {:?}", found.shape, self.shape));
+            return Err(format!(
+                "{what} {at} has the shape {:?}, not {:?}",
+                found.shape, self.shape
+            ));
         }
         let largest = self.values.iter().fold(1.0f64, |most, v| most.max(v.abs()));
         for (i, (x, y)) in self.values.iter().zip(&found.values).enumerate() {
@@ -118,6 +123,10 @@ impl Input {
         match self.element() {
             ElementType::Int64 => {
                 Tensor::from_i64(shape, &values.iter().map(|&v| v as i64).collect::<Vec<_>>())
+            }
+            element @ ElementType::Bool => {
+                let bytes: Vec<u8> = values.iter().map(|&v| u8::from(v != 0.0)).collect();
+                Tensor { element, dims: shape.clone(), data: TensorData::Bytes(bytes.into()) }
             }
             element => Tensor::from_f64(element, shape, values).expect("a floating-point constant"),
         }
@@ -212,7 +221,7 @@ impl Case {
             let code = input.element().code();
             if input.constant {
                 let tensor = input.tensor();
-                let offshoot_export::graph::TensorData::Bytes(bytes) = &tensor.data else {
+                let TensorData::Bytes(bytes) = &tensor.data else {
                     unreachable!("a tensor in memory")
                 };
                 graph.initializer.push(TensorProto {
@@ -283,13 +292,10 @@ fn declared(name: String, element: i32, symbols: Option<&Vec<String>>) -> ValueI
             value: Some(tensor_shape_proto::dimension::Value::DimParam(symbol.clone())),
             ..Default::default()
         });
-        tensor.shape =
-            Some(TensorShapeProto { dim: dim.collect(), ..Default::default() }).into();
+        tensor.shape = Some(TensorShapeProto { dim: dim.collect(), ..Default::default() }).into();
     }
-    let kind = TypeProto {
-        value: Some(type_proto::Value::TensorType(tensor)),
-        ..Default::default()
-    };
+    let kind =
+        TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..Default::default() };
     ValueInfoProto {
         name,
         type_: if element == 0 { None } else { Some(kind) }.into(),

@@ -6,11 +6,18 @@
 
 mod activation;
 mod arithmetic;
+mod convolution;
+mod einsum;
 mod embedding;
+mod layout;
+mod loss;
 mod movement;
 mod normalisation;
+mod pooling;
 mod product;
 mod reduction;
+mod scatter;
+mod statistics;
 
 use super::backward::Backward;
 use crate::error::Result;
@@ -36,11 +43,18 @@ const fn rule(operator: &'static str, formula: &'static str, apply: Apply) -> Ru
 pub const TABLES: &[&[Rule]] = &[
     activation::RULES,
     arithmetic::RULES,
+    convolution::RULES,
+    einsum::RULES,
     embedding::RULES,
+    layout::RULES,
+    loss::RULES,
     movement::RULES,
     normalisation::RULES,
+    pooling::RULES,
     product::RULES,
     reduction::RULES,
+    scatter::RULES,
+    statistics::RULES,
 ];
 
 /// The rule of an operator.

@@ -26,6 +26,13 @@ def cases(m):
     one("HardSigmoid", lambda x: (0.2 * x + 0.5).clamp(0, 1))
     one("HardSigmoid", lambda x: (0.75 * x + 0.25).clamp(0, 1), alpha=0.75, beta=0.25)
     one("Mish", F.mish)
+    one("Selu", F.selu)
+    one("Celu", F.celu)
+    one("Celu", lambda x: F.celu(x, 0.5), alpha=0.5)
+    one("ThresholdedRelu", lambda x: torch.where(x > 1, x, 0))
+    for alpha in [1.0, 0.5]:
+        m.case(f"Swish {alpha}", "Swish", [m.x(2, 3)], lambda x, a=alpha: x * torch.sigmoid(a * x),
+               kind="float32", opset=24, alpha=alpha)
     m.case("HardSwish in its three parts", "HardSwish", [m.x(12, low=-5, high=5)], F.hardswish,
            kind="float32")
     m.case("Relu at 0", "Relu", [[0.0, -1.0, 2.0]], F.relu, smooth=False)

@@ -26,7 +26,14 @@ FUNCTIONS = {
     "ReduceSumSquare": lambda x, a, k: (x * x).sum(a, k),
     "ReduceLogSum": lambda x, a, k: x.sum(a, k).log(),
     "ReduceLogSumExp": lambda x, a, k: torch.logsumexp(x, a, k),
+    "ReduceProd": lambda x, a, k: product(x, a, k),
 }
+
+
+def product(x, axes, keep):
+    for axis in sorted((a % x.dim() for a in axes), reverse=True):
+        x = x.prod(axis, keep)
+    return x
 
 
 def cases(m):
@@ -68,3 +75,6 @@ def cases(m):
     m.case("ReduceLogSumExp of large numbers", "ReduceLogSumExp",
            [np.array([[900.0, 901.0], [-900.0, -902.0]]), Const(np.array([1]))],
            lambda x, _: torch.logsumexp(x, 1), keepdims=0)
+    m.case("ReduceProd with zeros", "ReduceProd",
+           [np.array([[2.0, 0.0, 3.0], [0.0, 0.0, 1.5], [1.0, 2.0, -3.0]]), Const(np.array([1]))],
+           lambda x, _: x.prod(1), keepdims=0)
