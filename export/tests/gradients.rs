@@ -180,6 +180,7 @@ kinds![
     pooling,
     product,
     reduction,
+    resize,
     scatter,
     statistics,
 ];

@@ -16,6 +16,7 @@ mod normalisation;
 mod pooling;
 mod product;
 mod reduction;
+mod resize;
 mod scatter;
 mod statistics;
 
@@ -53,9 +54,23 @@ pub const TABLES: &[&[Rule]] = &[
     pooling::RULES,
     product::RULES,
     reduction::RULES,
+    resize::RULES,
     scatter::RULES,
     statistics::RULES,
 ];
+
+/// The table as Markdown: operator and gradient.
+pub fn table() -> String {
+    let mut text = String::from("| operator | gradient |\n| --- | --- |\n");
+    for rule in TABLES.iter().copied().flatten() {
+        let formula = match rule.formula {
+            "0" => "none: it ends the path",
+            formula => formula,
+        };
+        text.push_str(&format!("| `{}` | {formula} |\n", rule.operator));
+    }
+    text
+}
 
 /// The rule of an operator.
 pub(crate) fn find(domain: &str, operator: &str) -> Option<Apply> {
@@ -68,4 +83,23 @@ pub(crate) fn find(domain: &str, operator: &str) -> Option<Apply> {
 /// The gradient of an operator that is constant almost everywhere.
 fn zero(_: &mut Backward<'_>) -> Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::{TABLES, table};
+
+    #[test]
+    fn every_operator_stands_once_in_the_table() {
+        let text = table();
+        let mut seen = HashSet::new();
+        for rule in TABLES.iter().copied().flatten() {
+            assert!(seen.insert(rule.operator), "{} has two rules", rule.operator);
+            assert!(!rule.formula.is_empty() && !rule.formula.contains('|'), "{}", rule.operator);
+            assert!(text.contains(&format!("| `{}` | ", rule.operator)));
+        }
+        assert_eq!(text.lines().count(), seen.len() + 2);
+    }
 }
