@@ -82,7 +82,7 @@ fn training_equals_pytorch_with_batches_of_any_size() {
     let reference = reference();
     let options = [
         options(),
-        options().arena(Arena::Pool).memory_pattern(true),
+        options().memory_pattern(true),
         options().arena(Arena::None).optimization(Optimization::Basic).deterministic(true),
     ];
     for options in options {
@@ -434,6 +434,18 @@ fn programs_that_contradict_themselves_are_refused() {
 }
 
 #[test]
+fn a_trainer_moves_between_threads() {
+    let mut trainer = trainer();
+    let batch = &reference().batches[0];
+    let here = step(&mut trainer, batch, 0.05).unwrap();
+    let there = std::thread::scope(|scope| {
+        let mut other = self::trainer();
+        scope.spawn(move || step(&mut other, batch, 0.05).unwrap()).join().unwrap()
+    });
+    assert_eq!(here, there);
+}
+
+#[test]
 fn memory_that_runs_out_is_an_error() {
     // A state tensor of 2^60 bytes, and a product of 2^30 by 2^30.
     let mut program = regression().build().unwrap();
@@ -452,7 +464,7 @@ fn memory_that_runs_out_is_an_error() {
     g.output("loss", sum).unwrap();
     let mut builder = ProgramBuilder::new("large");
     builder.procedure(ProcedureGraph::new("step", g)).unwrap();
-    for arena in [Arena::Engine, Arena::Pool, Arena::None] {
+    for arena in [Arena::Engine, Arena::None] {
         let mut trainer = Trainer::new(&builder.build().unwrap(), &options().arena(arena)).unwrap();
         let error = trainer.step(&[("x", Array2::<f32>::ones((1 << 24, 1)).into())]).unwrap_err();
         assert!(matches!(error, Error::OutOfMemory { .. }), "{arena:?}: {error}");

@@ -7,6 +7,7 @@ mod heads;
 mod interrupts;
 mod learners;
 mod merging;
+mod quantize;
 mod quickstart;
 mod support;
 mod surroundings;

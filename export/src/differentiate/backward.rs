@@ -55,6 +55,12 @@ impl<'a> Backward<'a> {
         Error::Gradient(format!("{domain}{} `{name}` {reason}", node.operator))
     }
 
+    /// The operator's name.
+    pub(crate) fn operator(&self) -> &'a str {
+        &self.node.operator
+    }
+
+    /// The operator's attributes.
     pub(crate) fn attributes(&self) -> Attributes<'a> {
         Attributes(&self.node.attributes)
     }

@@ -81,6 +81,15 @@ pub fn gradients(graph: &mut Graph, loss: Value, of: &[Value]) -> Result<Vec<Val
         }
         let wanted: Vec<bool> =
             node.inputs.iter().map(|input| input.is_some_and(|v| path.active(v))).collect();
+        let within = captured(graph, &node).into_iter().find(|&value| path.active(value));
+        if let Some(value) = within {
+            let reason = format!(
+                "reads `{}` in an inner graph; operators with inner graphs are not differentiated, \
+                 so rewrite the model without it, or train parameters after it only",
+                graph.value_name(value)
+            );
+            return Err(Backward::new(graph, index, &node, vec![], wanted).unsupported(&reason));
+        }
         if !wanted.contains(&true) {
             continue;
         }
@@ -138,6 +147,12 @@ fn title(node: &Node) -> &str {
     if node.name.is_empty() { &node.operator } else { &node.name }
 }
 
+/// Values that the inner graphs of an operator read by name.
+fn captured(graph: &Graph, node: &Node) -> Vec<Value> {
+    let names = crate::graph::read::captured(&node.attributes);
+    names.into_iter().filter_map(|name| graph.value_named(name)).collect()
+}
+
 /// The values on a path from the parameters to the loss.
 struct Path {
     active: HashSet<Value>,
@@ -147,7 +162,8 @@ impl Path {
     fn between(graph: &Graph, from: &[Value], to: Value) -> Self {
         let mut reached: HashSet<Value> = from.iter().copied().collect();
         for node in graph.nodes() {
-            if node.inputs.iter().flatten().any(|input| reached.contains(input)) {
+            let inner = captured(graph, node);
+            if node.inputs.iter().flatten().chain(&inner).any(|input| reached.contains(input)) {
                 let floats = node.outputs.iter().flatten().filter(|&&output| {
                     graph.tensor_type(output).map_or(true, |kind| kind.element.is_float())
                 });
@@ -158,6 +174,7 @@ impl Path {
         for node in graph.nodes().iter().rev() {
             if node.outputs.iter().flatten().any(|output| needed.contains(output)) {
                 needed.extend(node.inputs.iter().flatten());
+                needed.extend(captured(graph, node));
             }
         }
         Self { active: reached.intersection(&needed).copied().collect() }

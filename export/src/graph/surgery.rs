@@ -18,6 +18,12 @@ impl Graph {
         self.outputs.iter().copied().find(|&value| self.value_name(value) == name)
     }
 
+    /// The value of a name.
+    pub(crate) fn value_named(&self, name: &str) -> Option<Value> {
+        let at = self.values.iter().position(|info| info.name == name)?;
+        u32::try_from(at).ok().map(Value)
+    }
+
     /// The tensor of a value that is an initializer.
     pub(crate) fn tensor(&self, value: Value) -> Option<&Tensor> {
         self.initializers.iter().find(|(v, _)| *v == value).map(|(_, tensor)| tensor)

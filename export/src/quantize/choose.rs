@@ -73,7 +73,7 @@ impl<'a> Trials<'a> {
         Ok(cosines.into_iter().fold(f64::INFINITY, f64::min))
     }
 
-    /// The forms with as few layers as possible in `instead` so that the smallest cosine
+    /// The forms with as few layers as possible as `instead` has them, so that the smallest cosine
     /// reaches `goal`, and the names of these layers, the most sensitive first. `None`
     /// when not even all of them reach it.
     ///
@@ -82,7 +82,7 @@ impl<'a> Trials<'a> {
     pub(super) fn choose(
         &mut self,
         wanted: &[Form],
-        instead: Form,
+        instead: &[Form],
         goal: f64,
         progress: OnProgress<'_>,
     ) -> Result<Option<(Vec<Form>, Vec<String>)>> {
@@ -110,7 +110,7 @@ impl<'a> Trials<'a> {
         let with = |count: usize| {
             let mut forms = wanted.to_vec();
             for i in order.iter().take(count) {
-                forms[*i] = instead;
+                forms[*i] = instead[*i];
             }
             forms
         };

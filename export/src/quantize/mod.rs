@@ -134,8 +134,10 @@ const CALIBRATION_SHARE: f64 = 0.9;
 /// Writes the encoder in `bundle` with fewer bits to the bundle `output`.
 ///
 /// When the smallest cosine is below the bound on the calibration texts, layers are
-/// spared, as few as possible: they stay float32, of `int4-weights` they get 8 bits. The
-/// result is then compared with its source on the samples.
+/// spared, as few as possible. With `int8` and `int8-static` a spared product keeps its
+/// activations in float32 (its weight is bytes still), with `int4-weights` it gets 8
+/// bits, and else it stays as it is. The result is then compared with its source on the
+/// samples; those that lose most are taken along when it has to be chosen anew.
 ///
 /// # Errors
 /// [`Error::Parity`] when the bound is not met on the samples; [`Error::Quantize`] when
@@ -165,10 +167,10 @@ pub fn quantize(
     let source = parity::Source::embed(bundle, &options.samples, &options.parity, &mut *progress)?;
     for round in 0.. {
         if let Some(trials) = &mut trials {
-            let instead = instead(options);
+            let instead: Vec<_> = layers.iter().map(|layer| instead(layer, options)).collect();
             let goal = 1.0 - CALIBRATION_SHARE * (1.0 - options.min_cosine);
             // What cannot be reached is refused with the figures of the samples.
-            let found = trials.choose(&wanted, instead, goal, &mut *progress)?;
+            let found = trials.choose(&wanted, &instead, goal, &mut *progress)?;
             chosen = found.unwrap_or((wanted.clone(), Vec::new()));
         }
         let (forms, spared) = &chosen;
@@ -206,11 +208,13 @@ fn worst(cosines: &[f64], options: &QuantizeOptions) -> impl Iterator<Item = Sam
     order.into_iter().take(WORST).map(|(_, sample)| sample.clone())
 }
 
-/// What spared layers become.
-fn instead(options: &QuantizeOptions) -> Form {
+/// What a spared layer becomes.
+fn instead(layer: &Layer, options: &QuantizeOptions) -> Form {
     match options.precision {
+        Precision::Int8 | Precision::Int8Static if layer.multiplies() => Form::Bytes,
+        Precision::Int8 | Precision::Int8Static => Form::Float16,
         Precision::Int4Weights => Form::Blocks { bits: 8, block: options.block },
-        _ => Form::Float32,
+        Precision::Int8Weights | Precision::Fp16 => Form::Float32,
     }
 }
 
@@ -311,7 +315,6 @@ fn forms(
                 &encoder,
                 &options.calibration,
                 options.ranges,
-                options.parity.stop.as_deref(),
                 progress,
             )?;
             return Ok(ranges.into_iter().map(|range| Form::Static { range }).collect());

@@ -198,4 +198,44 @@ mod tests {
         assert!((back(1, false, zeros[0] >> 4) - 0.5).abs() <= 0.017);
         assert!((back(2, false, zeros[1] & 15) - 2.0).abs() <= 0.067);
     }
+
+    #[derive(serde::Deserialize)]
+    struct Reference {
+        rows: usize,
+        columns: usize,
+        block: usize,
+        weight_times_4096: Vec<i32>,
+        int8: Vec<i8>,
+        int8_scale: Vec<f32>,
+        int4_squared_error: f64,
+    }
+
+    /// Made by `tests/reference/quantize/make.py` with onnxruntime.quantization.
+    #[test]
+    fn bytes_are_those_of_onnxruntime_and_4_bits_err_no_more() {
+        let text = include_str!("../../tests/reference/quantize/weights.json");
+        let r: Reference = serde_json::from_str(text).unwrap();
+        let w: Vec<f32> = r.weight_times_4096.iter().map(|v| *v as f32 / 4096.0).collect();
+        let found = per_column(&w, r.columns);
+        assert_eq!(found.values, r.int8);
+        for (found, expected) in found.scales.iter().zip(&r.int8_scale) {
+            assert!((found - expected).abs() <= 1e-6 * expected, "{found} {expected}");
+        }
+
+        let Blocks { values, scales, zeros } = blocks_of_4_bits(&w, r.columns, r.block);
+        let zeros = zeros.unwrap();
+        let count = r.rows / r.block;
+        let half = |byte: u8, at: usize| f32::from(if at % 2 == 1 { byte >> 4 } else { byte & 15 });
+        let mut error = 0.0;
+        for column in 0..r.columns {
+            for row in 0..r.rows {
+                let block = row / r.block;
+                let number = half(values[(column * r.rows + row) / 2], row);
+                let zero = half(zeros[column * count.div_ceil(2) + block / 2], block);
+                let back = (number - zero) * scales[column * count + block];
+                error += f64::from(back - w[row * r.columns + column]).powi(2);
+            }
+        }
+        assert!(error <= r.int4_squared_error, "{error} {}", r.int4_squared_error);
+    }
 }

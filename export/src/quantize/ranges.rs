@@ -1,13 +1,10 @@
 //! Ranges of activations, from the graph run on calibration texts.
 
-use std::sync::atomic::AtomicBool;
-
 use offshoot::{EmbedOptions, Encoder, Engine};
 use ort::session::Session;
 use ort::value::TensorRef;
 
 use super::layers::Layer;
-use crate::archive::check_stop;
 use crate::derive::Derivation;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Value};
@@ -47,7 +44,6 @@ pub(super) fn measure(
     encoder: &Encoder,
     texts: &[String],
     how: Ranges,
-    stop: Option<&AtomicBool>,
     progress: OnProgress<'_>,
 ) -> Result<Vec<(f32, f32)>> {
     let mut session = open(graph, layers, work)?;
@@ -68,7 +64,7 @@ pub(super) fn measure(
     let total = (passes * texts.len()) as u64;
     for pass in 0..passes {
         for (i, text) in texts.iter().enumerate() {
-            check_stop(stop)?;
+            work.check_stop()?;
             progress("Measuring activations", (pass * texts.len() + i) as u64, total);
             let ids = encoder.tokenize(text, &EmbedOptions::default())?.ids;
             run(&mut session, &ids, &mut seen, pass == 1)?;
@@ -93,11 +89,10 @@ fn open(graph: &Graph, layers: &[Layer], work: &Derivation) -> Result<Session> {
     let path = work.write_model("calibration", &graph)?;
     let engine = Engine::load()?;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let session = Session::builder(engine.environment())
+    Session::builder(engine.environment())
         .and_then(|builder| Ok(builder.with_intra_threads(threads)?))
         .and_then(|mut builder| builder.commit_from_file(&path))
-        .map_err(failed)?;
-    Ok(session)
+        .map_err(failed)
 }
 
 fn failed(error: ort::Error) -> Error {

@@ -21,6 +21,8 @@ pub(super) enum Form {
     Float32,
     /// Weight of 16-bit floats, widened when the model is opened.
     Float16,
+    /// Weight of signed bytes, widened when the model is opened; activations in float32.
+    Bytes,
     /// Weight of signed bytes, activations quantised as they come.
     Dynamic,
     /// The same with a range of activations that is known beforehand.
@@ -74,9 +76,9 @@ impl Writer {
         if layer.kind == Kind::Table {
             return table(g, node, layer, &weight, form);
         }
-        if form == Form::Float16 {
+        if matches!(form, Form::Float16 | Form::Bytes) {
             // The weight keeps its shape, so the operator stays.
-            let wide = weight.widened(g, layer)?;
+            let wide = widened(g, layer, form)?;
             let put = |input: &Option<Value>| match *input == Some(layer.weight) {
                 true => Some(wide),
                 false => *input,
@@ -194,15 +196,32 @@ impl Weight {
     fn dims(&self) -> [usize; 2] {
         [self.rows, self.columns]
     }
+}
 
-    /// The weight stored as 16-bit floats, and cast, in the shape of the file.
-    fn widened(&self, g: &mut Graph, layer: &Layer) -> Result<Value> {
-        let tensor = g.tensor(layer.weight).cloned();
-        let tensor = tensor.ok_or_else(|| g.error("Initializer", "it is not there".into()))?;
-        let half = half(&floats_of(&tensor)?, &tensor.dims);
+/// The weight stored as bytes or 16-bit floats, in the shape of the file, and operators
+/// that widen it, which ONNX Runtime computes once when it opens the model.
+fn widened(g: &mut Graph, layer: &Layer, form: Form) -> Result<Value> {
+    let tensor = g.tensor(layer.weight).cloned();
+    let tensor = tensor.ok_or_else(|| g.error("Initializer", "it is not there".into()))?;
+    let values = floats_of(&tensor)?;
+    let [rows, columns] = tensor.dims[..] else {
+        return Err(g.error("Initializer", "it is no matrix".into()));
+    };
+    if form == Form::Float16 {
+        let half = half(&values, &tensor.dims);
         let weight = g.initializer(&format!("{}.float16", layer.name), half)?;
-        widen(g, weight)
+        return widen(g, weight);
     }
+    let turned = layer.kind == (Kind::Gemm { transposed: true });
+    let (found, dims) = match turned {
+        true => (numbers::per_row(&values, columns), [rows, 1]),
+        false => (numbers::per_column(&values, columns), [1, columns]),
+    };
+    let weight = bytes(&found.values, &tensor.dims);
+    let weight = g.initializer(&format!("{}.int8", layer.name), weight)?;
+    let scale = g.initializer(&format!("{}.scale", layer.name), floats(&found.scales, &dims))?;
+    let wide = widen(g, weight)?;
+    one(g, "Mul", "", &[Some(wide), Some(scale)], vec![])
 }
 
 fn blocks(g: &mut Graph, layer: &Layer, w: &Weight, bits: u8, block: usize) -> Result<Value> {

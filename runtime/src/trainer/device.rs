@@ -27,7 +27,8 @@ pub(super) fn builder(
     };
     let mut builder = Session::builder(engine_.environment())
         .map_err(engine(act))?
-        .with_log_level(LogLevel::Error)
+        // What fails is an error of the call, not a line on the terminal.
+        .with_log_level(LogLevel::Fatal)
         .map_err(engine(act))?
         .with_intra_threads(options.thread_count())
         .map_err(engine(act))?
@@ -50,10 +51,6 @@ pub(super) fn builder(
     builder = builder
         .with_execution_providers([ep::CPU::default().with_arena_allocator(arena).build()])
         .map_err(engine(act))?;
-    if options.arena == Arena::Pool && engine_.is_pooled() {
-        builder =
-            builder.with_config_entry("session.use_env_allocators", "1").map_err(engine(act))?;
-    }
     for (key, value) in &options.config {
         builder = builder.with_config_entry(key, value).map_err(engine(act))?;
     }

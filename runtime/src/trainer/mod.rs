@@ -24,10 +24,15 @@
 //! the other, and they change places when the run has succeeded. Nothing of the state
 //! is copied between runs, and a run that fails, or whose guarded outputs are not
 //! finite ([`Procedure::guards`]), leaves the state as it was.
+//!
+//! On the CPU the same program, data and number of threads give the same bytes, and a
+//! run that was saved and restored goes on as if it had not been interrupted, unless a
+//! graph has an operator that is not deterministic ([`TrainerOptions::deterministic`]).
 
 mod binding;
 mod buffer;
 mod checkpoint;
+mod deterministic;
 mod device;
 mod element;
 mod feed;
@@ -68,7 +73,6 @@ pub use tensor::{Number, Tensor};
 use crate::bundle::{WEIGHTS, is_current};
 use crate::error::{Error, Result, engine};
 use crate::library::Engine;
-use crate::memory;
 use crate::session::external::{Span, commit_mapped, redirect, utf8_name};
 
 /// A training program, open and ready to run, with its state.
@@ -107,6 +111,9 @@ impl Trainer {
             Some(engine) => engine.clone(),
             None => Engine::load()?,
         };
+        if options.deterministic && options.thread_count() > 1 {
+            deterministic::check(program)?;
+        }
         let (device, fallback, sessions) = device::open(options, &engine, &|device| {
             let procedures = program.procedures.iter();
             procedures.map(|one| Open::session(program, one, options, &engine, device)).collect()
@@ -348,12 +355,6 @@ impl Trainer {
         let restored = checkpoint::restore(path.as_ref(), &mut self.state, program, options)?;
         self.steps = restored.steps;
         Ok(restored)
-    }
-
-    /// Gives memory that is not in use back to the system, where it is this crate's
-    /// ([`Arena::Pool`]) or the system's.
-    pub fn trim(&self) {
-        memory::trim();
     }
 }
 

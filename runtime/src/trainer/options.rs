@@ -38,9 +38,6 @@ pub enum Arena {
     /// alike.
     #[default]
     Engine,
-    /// This crate's pool, which a [`Trainer`](super::Trainer) empties when it is told
-    /// to ([`trim`](super::Trainer::trim)).
-    Pool,
     /// The system's allocator: no memory is kept between steps.
     None,
 }
@@ -120,8 +117,10 @@ impl TrainerOptions {
         self
     }
 
-    /// Asks for kernels that give the same bytes each time, where the faster ones do
-    /// not. Those of the CPU do anyway.
+    /// Asks for kernels that give the same bytes each time where the faster ones do
+    /// not, and refuses graphs with an operator for which there is none: `ScatterND`
+    /// with a reduction adds in the order in which threads come, so that two runs on
+    /// more than one thread differ in the last bits. `ScatterElements` does not.
     #[must_use]
     pub fn deterministic(mut self, on: bool) -> Self {
         self.deterministic = on;

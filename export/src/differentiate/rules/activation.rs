@@ -19,6 +19,10 @@ pub(super) const RULES: &[Rule] = &[
     rule("HardSigmoid", "dx = alpha·dy where 0 < y < 1", hard_sigmoid),
     rule("HardSwish", "dx = dy·(0, x/3 + 1/2, or 1)", hard_swish),
     rule("Mish", "dx = dy·(t + x·(1 - t²)·sigmoid x), t = tanh(softplus x)", mish),
+    rule("Selu", "dx = gamma·dy where x > 0, dy·(y + gamma·alpha) elsewhere", selu),
+    rule("Celu", "dx = dy where x > 0, dy·exp(x/alpha) elsewhere", celu),
+    rule("ThresholdedRelu", "dx = dy where x > alpha", thresholded_relu),
+    rule("Swish", "dx = dy·(s + alpha·y·(1 - s)), s = sigmoid(alpha·x)", swish),
 ];
 
 fn chain(b: &mut Backward<'_>, slope: Value) -> Result<()> {
@@ -200,5 +204,50 @@ fn mish(b: &mut Backward<'_>) -> Result<()> {
     let bend = b.pair("Mul", rest, gate)?;
     let bend = b.pair("Mul", bend, x)?;
     let slope = b.pair("Add", t, bend)?;
+    chain(b, slope)
+}
+
+fn selu(b: &mut Backward<'_>) -> Result<()> {
+    let alpha = f64::from(b.attributes().float("alpha", 1.673_263_2));
+    let gamma = f64::from(b.attributes().float("gamma", 1.050_701));
+    let (x, y) = (b.input(0)?, b.output(0)?);
+    let above = positive(b, x)?;
+    let offset = b.number(x, gamma * alpha)?;
+    let curved = b.pair("Add", y, offset)?;
+    let straight = b.number(x, gamma)?;
+    let slope = b.g.op("Where", &[above, straight, curved], vec![])?;
+    chain(b, slope)
+}
+
+fn celu(b: &mut Backward<'_>) -> Result<()> {
+    let alpha = f64::from(b.attributes().float("alpha", 1.0));
+    let (x, dy) = (b.input(0)?, b.gradient()?);
+    let above = positive(b, x)?;
+    let scaled = b.scaled(x, 1.0 / alpha)?;
+    let slope = b.unary("Exp", scaled)?;
+    let curved = b.pair("Mul", dy, slope)?;
+    let chosen = b.g.op("Where", &[above, dy, curved], vec![])?;
+    b.give(0, chosen)
+}
+
+fn thresholded_relu(b: &mut Backward<'_>) -> Result<()> {
+    let alpha = f64::from(b.attributes().float("alpha", 1.0));
+    let (x, dy) = (b.input(0)?, b.gradient()?);
+    let threshold = b.number(x, alpha)?;
+    let above = b.pair("Greater", x, threshold)?;
+    let kept = b.masked(above, dy)?;
+    b.give(0, kept)
+}
+
+fn swish(b: &mut Backward<'_>) -> Result<()> {
+    let alpha = f64::from(b.attributes().float("alpha", 1.0));
+    let (x, y) = (b.input(0)?, b.output(0)?);
+    let inner = if alpha == 1.0 { x } else { b.scaled(x, alpha)? };
+    let gate = b.unary("Sigmoid", inner)?;
+    let one = b.number(x, 1.0)?;
+    let rest = b.pair("Sub", one, gate)?;
+    let bend = b.pair("Mul", rest, y)?;
+    let bend = if alpha == 1.0 { bend } else { b.scaled(bend, alpha)? };
+    let slope = b.pair("Add", gate, bend)?;
     chain(b, slope)
 }

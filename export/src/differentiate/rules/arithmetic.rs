@@ -29,7 +29,7 @@ pub(super) const RULES: &[Rule] = &[
     rule("Round", "0", zero),
     rule("Sign", "0", zero),
     rule("Where", "da = dy where the condition holds, db = dy elsewhere", select),
-    rule("Clip", "dx = dy where low ≤ x ≤ high", clip),
+    rule("Clip", "dx = dy where low < x < high", clip),
     rule("Cast", "dx = dy, cast back", cast),
     rule("CastLike", "dx = dy, cast back", cast),
     rule("Identity", "dx = dy", identity),
@@ -239,7 +239,7 @@ fn clip(b: &mut Backward<'_>) -> Result<()> {
         return Err(b.unsupported("has a trainable bound, which has no gradient rule"));
     }
     let (mut gradient, x) = (b.gradient()?, b.input(0)?);
-    for (at, comparison) in [(1, "GreaterOrEqual"), (2, "LessOrEqual")] {
+    for (at, comparison) in [(1, "Greater"), (2, "Less")] {
         if let Some(bound) = b.optional(at) {
             let within = b.pair(comparison, x, bound)?;
             gradient = b.masked(within, gradient)?;

@@ -6,11 +6,19 @@
 
 mod activation;
 mod arithmetic;
+mod convolution;
+mod einsum;
 mod embedding;
+mod layout;
+mod loss;
 mod movement;
 mod normalisation;
+mod pooling;
 mod product;
 mod reduction;
+mod resize;
+mod scatter;
+mod statistics;
 
 use super::backward::Backward;
 use crate::error::Result;
@@ -36,12 +44,33 @@ const fn rule(operator: &'static str, formula: &'static str, apply: Apply) -> Ru
 pub const TABLES: &[&[Rule]] = &[
     activation::RULES,
     arithmetic::RULES,
+    convolution::RULES,
+    einsum::RULES,
     embedding::RULES,
+    layout::RULES,
+    loss::RULES,
     movement::RULES,
     normalisation::RULES,
+    pooling::RULES,
     product::RULES,
     reduction::RULES,
+    resize::RULES,
+    scatter::RULES,
+    statistics::RULES,
 ];
+
+/// The table as Markdown: operator and gradient.
+pub fn table() -> String {
+    let mut text = String::from("| operator | gradient |\n| --- | --- |\n");
+    for rule in TABLES.iter().copied().flatten() {
+        let formula = match rule.formula {
+            "0" => "none: it ends the path",
+            formula => formula,
+        };
+        text.push_str(&format!("| `{}` | {formula} |\n", rule.operator));
+    }
+    text
+}
 
 /// The rule of an operator.
 pub(crate) fn find(domain: &str, operator: &str) -> Option<Apply> {
@@ -54,4 +83,23 @@ pub(crate) fn find(domain: &str, operator: &str) -> Option<Apply> {
 /// The gradient of an operator that is constant almost everywhere.
 fn zero(_: &mut Backward<'_>) -> Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::{TABLES, table};
+
+    #[test]
+    fn every_operator_stands_once_in_the_table() {
+        let text = table();
+        let mut seen = HashSet::new();
+        for rule in TABLES.iter().copied().flatten() {
+            assert!(seen.insert(rule.operator), "{} has two rules", rule.operator);
+            assert!(!rule.formula.is_empty() && !rule.formula.contains('|'), "{}", rule.operator);
+            assert!(text.contains(&format!("| `{}` | ", rule.operator)));
+        }
+        assert_eq!(text.lines().count(), seen.len() + 2);
+    }
 }

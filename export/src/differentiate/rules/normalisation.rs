@@ -69,17 +69,26 @@ fn layer_normalization(b: &mut Backward<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Mean and inverse standard deviation, which the operator gives on request.
+/// Mean and inverse standard deviation, which the operator gives on request, in float32;
+/// for float64 they are computed.
 fn statistics(b: &mut Backward<'_>, x: &TensorType, first: i64) -> Result<(Value, Value)> {
+    if x.element == ElementType::Float64 {
+        let axes: Vec<i64> = (first..x.rank() as i64).collect();
+        let input = b.input(0)?;
+        let mean = b.mean_over(input, &axes)?;
+        let centred = b.pair("Sub", input, mean)?;
+        let square = b.pair("Mul", centred, centred)?;
+        let variance = b.mean_over(square, &axes)?;
+        let epsilon = b.number(variance, f64::from(b.attributes().float("epsilon", 1e-5)))?;
+        let variance = b.pair("Add", variance, epsilon)?;
+        let deviation = b.unary("Sqrt", variance)?;
+        return Ok((mean, b.unary("Reciprocal", deviation)?));
+    }
     let mut shape = x.shape.clone();
     for dim in shape.iter_mut().skip(usize::try_from(first).unwrap_or(0)) {
         *dim = Dim::from(1);
     }
-    let element = match x.element {
-        ElementType::Float64 => ElementType::Float64,
-        _ => ElementType::Float32,
-    };
-    let kind = TensorType::new(element, shape);
+    let kind = TensorType::new(ElementType::Float32, shape);
     let mean = b.extra_output(1, kind.clone())?;
     let inverse = b.extra_output(2, kind)?;
     Ok((b.g.cast(mean, x.element)?, b.g.cast(inverse, x.element)?))

@@ -15,6 +15,7 @@ pub(super) const RULES: &[Rule] = &[
     rule("ReduceSumSquare", "dx = 2·dy·x", sum_square),
     rule("ReduceLogSum", "dx = dy/exp y", log_sum),
     rule("ReduceLogSumExp", "dx = dy·exp(x - y)", log_sum_exp),
+    rule("ReduceProd", "dx = dy·product of the other elements", product),
     rule("ArgMax", "0", zero),
     rule("ArgMin", "0", zero),
 ];
@@ -146,4 +147,30 @@ fn log_sum_exp(b: &mut Backward<'_>) -> Result<()> {
     let share = b.unary("Exp", shifted)?;
     let product = b.pair("Mul", share, dy)?;
     b.give(0, product)
+}
+
+/// The product of the others is `y/x`, unless zeros are among them: with one zero only its
+/// own element has a gradient, with more there is none.
+fn product(b: &mut Backward<'_>) -> Result<()> {
+    let x = b.input(0)?;
+    let dy = kept(b, b.gradient()?)?;
+    let axes = axes(b)?;
+    let element = b.kind(0)?.element;
+    let (zero, one) = (b.number(x, 0.0)?, b.number(x, 1.0)?);
+    let at_zero = b.pair("Equal", x, zero)?;
+    let safe = b.g.op("Where", &[at_zero, one, x], vec![])?;
+    let dims = b.g.integers(&axes)?;
+    let keep = vec![
+        crate::graph::Attribute::int("keepdims", 1),
+        crate::graph::Attribute::int("noop_with_empty_axes", 1),
+    ];
+    let all = b.g.op("ReduceProd", &[safe, dims], keep)?;
+    let zeros = b.g.cast(at_zero, element)?;
+    let count = if axes.is_empty() { zeros } else { b.sum_over(zeros, &axes)? };
+    let others = b.pair("Sub", count, zeros)?;
+    let alone = b.pair("Equal", others, zero)?;
+    let scaled = b.pair("Mul", dy, all)?;
+    let quotient = b.pair("Div", scaled, safe)?;
+    let gradient = b.masked(alone, quotient)?;
+    b.give(0, gradient)
 }

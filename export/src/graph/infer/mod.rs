@@ -14,6 +14,7 @@ mod windows;
 use onnx_protobuf::AttributeProto;
 
 pub(crate) use contents::{Contents, Known};
+pub(crate) use windows::Window;
 
 use super::attribute::Attributes;
 use super::{CONTRIB_DOMAIN, Dim, ElementType, Graph, Shape, TensorType, Value};
@@ -173,6 +174,11 @@ impl Graph {
         if !self.is_read() {
             return super::broadcast(a, b).map_err(|reason| self.error(operator, reason));
         }
+        self.broadcast_unknown(operator, a, b)
+    }
+
+    /// Broadcasting of two shapes whose unknowns may be anything.
+    fn broadcast_unknown(&mut self, operator: &str, a: &[Dim], b: &[Dim]) -> Result<Shape> {
         let rank = a.len().max(b.len());
         let one = Dim::from(1);
         let dim = |shape: &[Dim], i: usize| {

@@ -49,7 +49,11 @@ pub(super) fn types(g: &mut Graph, call: &Call<'_>) -> Result<Option<Vec<TensorT
         "Expand" => {
             let kind = call.kind(g, 0)?;
             let to = shape_from(g, call, 1)?;
-            let shape = g.broadcast_shapes(operator, &kind.shape, &to)?;
+            let stated = call.optional(1).is_some_and(|sizes| g.contents_of(sizes).is_some());
+            let shape = match stated {
+                true => g.broadcast_shapes(operator, &kind.shape, &to)?,
+                false => g.broadcast_unknown(operator, &kind.shape, &to)?,
+            };
             TensorType::new(kind.element, shape)
         }
         "Flatten" => {
@@ -199,6 +203,31 @@ pub(super) fn types(g: &mut Graph, call: &Call<'_>) -> Result<Option<Vec<TensorT
                 *dim = count;
             }
             return Ok(Some(vec![kind.clone(), integers(kind.shape)]));
+        }
+        "DepthToSpace" | "SpaceToDepth" => {
+            let mut kind = call.kind(g, 0)?;
+            let size = usize::try_from(attributes.int("blocksize", 0)).unwrap_or(0);
+            let (block, square) = (Dim::from(size), Dim::from(size.saturating_mul(size)));
+            let deep = operator == "SpaceToDepth";
+            let scaled =
+                |dim: &Dim, by: &Dim, up: bool| if up { dim.times(by) } else { dim.over(by) };
+            let shape = match &kind.shape[..] {
+                [batch, channels, height, width] if size > 0 => {
+                    let known = [
+                        scaled(channels, &square, deep),
+                        scaled(height, &block, !deep),
+                        scaled(width, &block, !deep),
+                    ];
+                    let mut shape = vec![batch.clone()];
+                    for dim in known {
+                        shape.push(dim.unwrap_or_else(|| g.fresh_dim("blocks")));
+                    }
+                    shape
+                }
+                _ => return Err(g.error(operator, format!("blocks of {size} in {kind}"))),
+            };
+            kind.shape = shape;
+            kind
         }
         "EyeLike" => {
             let kind = call.kind(g, 0)?;

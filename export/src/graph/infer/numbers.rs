@@ -327,11 +327,7 @@ fn layer_normalization(g: &Graph, call: &Call<'_>) -> Result<Vec<TensorType>> {
     for dim in shape.iter_mut().skip(at) {
         *dim = Dim::from(1);
     }
-    let statistic = match kind.element {
-        ElementType::Float64 => ElementType::Float64,
-        _ => ElementType::Float32,
-    };
     let mut all = vec![kind];
-    all.resize(call.outputs.max(1), TensorType::new(statistic, shape));
+    all.resize(call.outputs.max(1), TensorType::new(ElementType::Float32, shape));
     Ok(all)
 }

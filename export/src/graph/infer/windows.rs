@@ -45,8 +45,10 @@ pub(super) fn types(g: &mut Graph, call: &Call<'_>) -> Result<Option<Vec<TensorT
             let kernel: Option<Vec<i64>> =
                 w.shape.iter().skip(2).map(|dim| dim.fixed().map(|n| n as i64)).collect();
             let channels = w.shape.get(1).and_then(|dim| dim.times(&Dim::from(groups)));
-            let (Some(kernel), Some(channels), true) = (kernel, channels, x.rank() == w.rank())
-            else {
+            let Some(kernel) = kernel else {
+                return Err(g.error(operator, format!("the size of the kernel {w} is not known")));
+            };
+            let (Some(channels), true) = (channels, x.rank() == w.rank()) else {
                 return Err(g.error(operator, format!("{w} of {groups} groups on {x}")));
             };
             let stated = call.attributes.ints("output_shape");
