@@ -4,7 +4,9 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use offshoot::{CacheState, EmbedOptions, Encoder, OpenOptions, Prompt, Truncation, WeightCache};
+use offshoot::{
+    Adapter, CacheState, EmbedOptions, Encoder, OpenOptions, Prompt, Truncation, WeightCache,
+};
 
 use crate::failure::{Failure, Result};
 use crate::progress;
@@ -20,6 +22,9 @@ pub(crate) struct EncoderArgs {
     /// private memory each time [default: the user's cache folder]
     #[arg(long, value_name = "FOLDER|off")]
     cache: Option<PathBuf>,
+    /// An adapter that changes the encoder (`offshoot tune` writes them)
+    #[arg(long, value_name = "FILE")]
+    adapter: Option<PathBuf>,
     /// A session option of ONNX Runtime, by its key; may be repeated
     #[arg(long = "session-option", value_name = "KEY=VALUE")]
     session_options: Vec<KeyValue>,
@@ -64,7 +69,7 @@ impl EncoderArgs {
     }
 
     /// The runtime's options.
-    pub(crate) fn options(&self) -> OpenOptions {
+    pub(crate) fn options(&self) -> Result<OpenOptions> {
         let mut options = OpenOptions::new().threads(self.threads).cache(match &self.cache {
             None => WeightCache::UserFolder,
             Some(choice) if choice.as_os_str() == "off" => WeightCache::Off,
@@ -73,11 +78,14 @@ impl EncoderArgs {
         for KeyValue { key, value } in &self.session_options {
             options = options.config_entry(key, value);
         }
-        options
+        if let Some(adapter) = &self.adapter {
+            options = options.adapter(Adapter::open(adapter)?);
+        }
+        Ok(options)
     }
 
     fn open_with(&self, bundle: &Path, threads: Option<NonZeroUsize>) -> Result<Encoder> {
-        let options = self.options().threads(threads);
+        let options = self.options()?.threads(threads);
         let encoder = options.open(bundle).map_err(|error| bundle_failure(bundle, error))?;
         if let CacheState::Unusable(reason) = encoder.cache_state() {
             progress::say(&format!(

@@ -154,6 +154,7 @@ impl From<offshoot::Error> for Failure {
             | E::Tokenizer { .. }
             | E::Store { .. }
             | E::NewerStore { .. }
+            | E::Adapter { .. }
             | E::OtherEncoder { .. } => Code::Artifact,
             E::Library(_) | E::NoCacheDir | E::Busy { .. } | E::NotErased { .. } => {
                 Code::Surroundings
@@ -196,10 +197,13 @@ impl From<models::Error> for Failure {
     fn from(error: models::Error) -> Self {
         use models::Error as E;
         let code = match error {
-            E::Cache(error) => return error.into(),
+            E::Runtime(error) => return error.into(),
             E::Io { action, path, source } => return Self::io(action, &path, &source),
             E::Record { .. } | E::Table { .. } => Code::Data,
             E::Argument(_) => Code::Usage,
+            E::Tune(_) => Code::Data,
+            E::Export(error) => return error.into(),
+            E::Interrupted => Code::Interrupted,
             _ => Code::Surroundings,
         };
         Self::new(code, error.to_string())
@@ -247,7 +251,7 @@ mod tests {
         let manifest = offshoot::Error::Manifest { reason: "x".into() };
         assert_eq!(code(export::Error::Runtime(manifest).into()), Code::Artifact);
         assert_eq!(
-            code(models::Error::Cache(offshoot::Error::NoCacheDir).into()),
+            code(models::Error::Runtime(offshoot::Error::NoCacheDir).into()),
             Code::Surroundings
         );
         assert_eq!(code(offshoot::Error::Argument("x".into()).into()), Code::Usage);

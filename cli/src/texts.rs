@@ -65,6 +65,13 @@ pub(crate) struct LabelArgs {
     label: Option<String>,
 }
 
+impl LabelArgs {
+    /// The labels, or what stands in their place, are in this column.
+    pub(crate) fn of(column: &str) -> Self {
+        Self { label: Some(column.into()) }
+    }
+}
+
 impl InputArgs {
     /// Opens the input; `None` and `-` are standard input.
     pub(crate) fn open(&self, input: Option<&Path>, label: Option<&LabelArgs>) -> Result<Rows> {

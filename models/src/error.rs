@@ -36,9 +36,9 @@ pub enum Error {
         hint: &'static str,
     },
 
-    /// The user's cache folder is unknown.
+    /// An error of the runtime: of its cache folder, of a bundle or of a trainer.
     #[error(transparent)]
-    Cache(#[from] offshoot::Error),
+    Runtime(#[from] offshoot::Error),
 
     /// No Python 3 was found.
     #[error(

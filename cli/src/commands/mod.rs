@@ -21,6 +21,7 @@ pub(crate) mod similarity;
 pub(crate) mod suggest;
 pub(crate) mod suspects;
 pub(crate) mod teach;
+pub(crate) mod tune;
 pub(crate) mod undo;
 pub(crate) mod unpack;
 pub(crate) mod verify;
@@ -41,6 +42,7 @@ pub(crate) fn run(command: Command) -> Result {
         Command::Learn(args) => learn::run(args),
         Command::Teach(args) => teach::run(args),
         Command::Forget(args) => forget::run(args),
+        Command::Tune(args) => tune::run(args),
         Command::Undo(args) => undo::run(args),
         Command::Examples(args) => examples::run(args),
         Command::Suggest(args) => suggest::run(args),

@@ -89,7 +89,7 @@ impl ParityArgs {
         interrupt: &Interrupt,
     ) -> Result<ParityOptions> {
         Ok(ParityOptions {
-            open: self.encoder.options(),
+            open: self.encoder.options()?,
             draws: draws(samples)?,
             rounds: self.rounds,
             stop: Some(interrupt.flag()),

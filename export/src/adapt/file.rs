@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use offshoot::bundle::{Bundle, MODEL};
-pub use offshoot::{Adapter, AdapterManifest};
+use offshoot::{Adapter, AdapterManifest};
 use onnx_protobuf::tensor_proto::DataLocation;
 use onnx_protobuf::{ModelProto, StringStringEntryProto};
 use protobuf::Message;

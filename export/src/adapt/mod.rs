@@ -11,7 +11,7 @@ mod lora;
 mod merge;
 mod source;
 
-pub use file::{Adapter, write_adapter};
+pub use file::write_adapter;
 pub use merge::merge;
 pub use source::EncoderGraph;
 

@@ -62,7 +62,7 @@ impl Store {
     /// The user's store, set by the environment.
     ///
     /// # Errors
-    /// [`Error::Cache`] when no cache folder is known.
+    /// [`Error::Runtime`] when no cache folder is known.
     pub(crate) fn from_env() -> Result<Self> {
         let offline =
             std::env::var_os("OFFSHOOT_OFFLINE").is_some_and(|v| !v.is_empty() && v != "0");

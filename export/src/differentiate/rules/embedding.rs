@@ -1,6 +1,6 @@
 //! Look-ups: rows and elements chosen by integers.
 
-use super::super::backward::{Backward, filled_like};
+use super::super::backward::{Backward, filled_like, shape_of};
 use super::{Rule, rule};
 use crate::error::Result;
 use crate::graph::{Attribute, Dim, Value};
@@ -18,39 +18,52 @@ fn added(b: &mut Backward<'_>, indices: Value, updates: Value, like: Value) -> R
     b.g.op("ScatterND", &[zeros, indices, updates], attributes)
 }
 
+/// `ScatterElements` rather than `ScatterND`, whose sums depend on the order in which
+/// ONNX Runtime's threads arrive.
 fn gather(b: &mut Backward<'_>) -> Result<()> {
     let (x, indices, dy) = (b.input(0)?, b.input(1)?, b.gradient()?);
-    let kind = b.kind(0)?;
-    let chosen = b.kind(1)?;
+    let (kind, chosen) = (b.kind(0)?, b.kind(1)?);
     let axis = b.attributes().int("axis", 0);
     let rank = kind.rank();
     let at = usize::try_from(if axis < 0 { axis + rank as i64 } else { axis }).unwrap_or(0);
-    let indices = b.g.cast(indices, crate::graph::ElementType::Int64)?;
-    // Negative indices count from the end in both operators.
-    let last = b.g.integers(&[-1])?;
-    let indices = b.pair("Unsqueeze", indices, last)?;
-    if at == 0 {
-        let gradient = added(b, indices, dy, x)?;
-        return b.give(0, gradient);
-    }
-    // The chosen dimension first, and back.
-    let width = chosen.rank();
-    let total = rank - 1 + width;
-    let mut order: Vec<usize> = (at..at + width).collect();
-    order.extend((0..total).filter(|i| !(at..at + width).contains(i)));
-    let updates = b.g.transpose(dy, &order)?;
-    let mut forward: Vec<usize> = vec![at];
-    forward.extend((0..rank).filter(|&i| i != at));
-    let mut back = vec![0; rank];
-    for (to, &from) in forward.iter().enumerate() {
-        if let Some(place) = back.get_mut(from) {
-            *place = to;
+    // What was chosen along one dimension, in the place of the dimension it was chosen from.
+    let updates = match chosen.rank() {
+        1 => dy,
+        _ => {
+            let sizes = sizes_with_one_free(b, x, at)?;
+            b.pair("Reshape", dy, sizes)?
         }
+    };
+    let mut column = vec![1i64; rank];
+    if let Some(place) = column.get_mut(at) {
+        *place = -1;
     }
-    let moved = b.g.transpose(x, &forward)?;
-    let gradient = added(b, indices, updates, moved)?;
-    let gradient = b.g.transpose(gradient, &back)?;
+    let column = b.g.integers(&column)?;
+    let column = b.pair("Reshape", indices, column)?;
+    let sizes = shape_of(b.g, updates)?;
+    // Negative indices count from the end in both operators.
+    let everywhere = b.pair("Expand", column, sizes)?;
+    let zeros = filled_like(b.g, x, 0.0)?;
+    let attributes = vec![Attribute::int("axis", at as i64), Attribute::string("reduction", "add")];
+    let gradient = b.g.op("ScatterElements", &[zeros, everywhere, updates], attributes)?;
     b.give(0, gradient)
+}
+
+/// The sizes of `x` for `Reshape`, with -1 for the dimension `at`.
+fn sizes_with_one_free(b: &mut Backward<'_>, x: Value, at: usize) -> Result<Value> {
+    let shape = b.g.shape(x)?;
+    let known = shape
+        .iter()
+        .enumerate()
+        .map(|(i, dim)| if i == at { Some(-1) } else { dim.fixed().map(|size| size as i64) });
+    if let Some(sizes) = known.collect::<Option<Vec<i64>>>() {
+        return b.g.integers(&sizes);
+    }
+    let mut parts = Vec::with_capacity(shape.len());
+    for i in 0..shape.len() {
+        parts.push(if i == at { b.g.integers(&[-1])? } else { b.g.size_of(x, i)? });
+    }
+    b.g.op("Concat", &parts, vec![Attribute::int("axis", 0)])
 }
 
 fn gather_elements(b: &mut Backward<'_>) -> Result<()> {
