@@ -37,9 +37,9 @@ fn too_great_a_loss_and_missing_texts_leave_nothing() {
     let said = stderr(&lost.code(1));
     assert!(said.contains("of the text of row ") && said.contains("nothing was written"), "{said}");
     let empty = run(&["--texts", "empty.txt"]).code(3);
-    assert!(stderr(&empty).contains("empty.txt has no texts"), "{}", stderr(&empty));
+    assert!(stderr(&empty).contains("empty.txt"), "{}", stderr(&empty));
     let empty = run(&["--texts", "texts.txt", "--calibrate", "empty.txt"]).code(3);
-    assert!(stderr(&empty).contains("calibrate"), "{}", stderr(&empty));
+    assert!(stderr(&empty).contains("empty.txt"), "{}", stderr(&empty));
     run(&["--texts", "texts.txt", "--to", "int3"]).code(2);
     assert_eq!(place.names(), before);
 }
