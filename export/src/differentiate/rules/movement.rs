@@ -20,6 +20,7 @@ pub(super) const RULES: &[Rule] = &[
     rule("Shape", "0", zero),
     rule("Size", "0", zero),
     rule("ConstantOfShape", "0", zero),
+    rule("EyeLike", "0", zero),
 ];
 
 fn reshaped(b: &mut Backward<'_>) -> Result<()> {
