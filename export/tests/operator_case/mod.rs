@@ -165,6 +165,13 @@ impl Case {
         self.opset == OPSET
     }
 
+    /// Whether the first input has a first dimension that nothing else states.
+    pub(crate) fn has_batch(&self) -> bool {
+        let stated = self.operator == "Resize" && self.inputs.len() == 4;
+        let first = self.inputs.first().and_then(Option::as_ref);
+        first.is_some_and(|input| !input.constant && !input.array.shape.is_empty()) && !stated
+    }
+
     pub(crate) fn is_double(&self) -> bool {
         self.inputs.iter().flatten().any(|input| input.kind == "float64")
     }
@@ -181,8 +188,9 @@ impl Case {
         }
     }
 
-    /// A graph with the inputs, in known sizes.
-    pub(crate) fn graph(&self) -> (Graph, Vec<Option<Value>>) {
+    /// A graph with the inputs, in known sizes; with `batch`, the first dimension of the
+    /// first input, and of labels, is an unknown.
+    pub(crate) fn graph(&self, batch: bool) -> (Graph, Vec<Option<Value>>) {
         let mut g = Graph::new("case", Lowering::Standard);
         let mut values = Vec::new();
         for (at, input) in self.inputs.iter().enumerate() {
@@ -191,7 +199,13 @@ impl Case {
                 if input.constant {
                     return g.initializer(&name, input.tensor()).unwrap();
                 }
-                let shape: Shape = input.array.shape.iter().map(|&size| size.into()).collect();
+                let mut shape: Shape = input.array.shape.iter().map(|&size| size.into()).collect();
+                let first = &self.inputs.first().and_then(Option::as_ref).expect("an input").array;
+                let paired = self.operator == "PRelu" && first.shape == input.array.shape;
+                let labels = at == 1 && self.operator.ends_with("Loss");
+                if batch && (at == 0 || paired || labels) {
+                    shape[0] = "batch".into();
+                }
                 g.input(&name, input.element(), shape).unwrap()
             }));
         }

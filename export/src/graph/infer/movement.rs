@@ -37,7 +37,10 @@ pub(super) fn types(g: &mut Graph, call: &Call<'_>) -> Result<Option<Vec<TensorT
                     .and_then(|limit| limit.first().and_then(Known::dim)),
                 (Some(start), Some(step)) => numbers(1)
                     .filter(|_| step != 0)
-                    .map(|limit| (limit - start + step - step.signum()) / step)
+                    .map(|limit| {
+                        let length = limit.saturating_sub(start);
+                        length.saturating_add(step - step.signum()) / step
+                    })
                     .and_then(|count| usize::try_from(count.max(0)).ok())
                     .map(Dim::from),
                 _ => None,
@@ -149,12 +152,15 @@ pub(super) fn types(g: &mut Graph, call: &Call<'_>) -> Result<Option<Vec<TensorT
             let axes = axes.unwrap_or_else(|| (0..rank as i64).collect());
             for (i, axis) in axes.iter().enumerate() {
                 let Some(at) = position(*axis, rank) else { continue };
-                let added =
-                    pads.as_ref().and_then(|pads| Some(pads.get(i)? + pads.get(i + axes.len())?));
+                let added = pads
+                    .as_ref()
+                    .and_then(|pads| pads.get(i)?.checked_add(*pads.get(i + axes.len())?));
                 let dim = kind.shape.get(at).and_then(Dim::fixed);
                 let padded = match (dim, added) {
                     (_, Some(0)) => continue,
-                    (Some(size), Some(added)) => usize::try_from(size as i64 + added).ok(),
+                    (Some(size), Some(added)) => {
+                        usize::try_from((size as i64).saturating_add(added)).ok()
+                    }
                     _ => None,
                 };
                 let padded = padded.map_or_else(|| g.fresh_dim("padded"), Dim::from);

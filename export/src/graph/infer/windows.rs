@@ -4,6 +4,9 @@ use super::super::{Dim, Graph, Shape, TensorType};
 use super::Call;
 use crate::error::Result;
 
+/// Windows with larger numbers are refused: sums and products of them stay within i64.
+const MOST: u64 = 1 << 20;
+
 /// Attributes of operators that move a window over the trailing dimensions.
 pub(crate) struct Window {
     /// Size of the window, for each spatial dimension.
@@ -158,6 +161,10 @@ impl Window {
             .ints("pads")
             .filter(|pads| pads.len() == 2 * spatial)
             .unwrap_or_else(|| vec![0; 2 * spatial]);
+        let lists = [&kernel, &strides, &dilations, &pads];
+        if lists.into_iter().flatten().any(|&n| n.unsigned_abs() > MOST) {
+            return Err(g.error(operator, format!("a window reaches beyond {MOST} elements")));
+        }
         let auto = attributes.string("auto_pad");
         if auto == "SAME_UPPER" || auto == "SAME_LOWER" {
             for i in 0..spatial {
