@@ -275,7 +275,7 @@ impl Case {
     }
 }
 
-fn attribute(name: &str, value: &serde_json::Value) -> AttributeProto {
+pub(crate) fn attribute(name: &str, value: &serde_json::Value) -> AttributeProto {
     use serde_json::Value as Json;
     let mut made = int(name, 0);
     let mut kind = AttributeType::INT;
