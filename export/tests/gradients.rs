@@ -15,7 +15,8 @@ use offshoot_export::Result;
 use offshoot_export::differentiate::gradients;
 use offshoot_export::graph::read::read;
 use offshoot_export::graph::{Graph, Tensor, Value};
-use operator_case::{Array, Case, Running};
+use operator_case::running::Running;
+use operator_case::{Array, Case};
 
 /// Adds the loss and its gradients to a graph that holds the operator of `case`, and
 /// writes it to `folder`.

@@ -7,6 +7,7 @@
 //! exporters compute the shapes of `Reshape`, `Expand` and `Slice` with operators.
 
 mod contents;
+mod cutting;
 mod movement;
 mod numbers;
 mod windows;
