@@ -2,8 +2,9 @@
 //!
 //! Each case of `reference/gradients/*.json` is one operator, the gradient that flows
 //! into its outputs, and what PyTorch gives for the outputs and the gradients of the
-//! inputs. It is run three ways: built with known sizes; read from a file in which every
+//! inputs. It is run in three ways: built with known sizes; read from a file in which every
 //! dimension is an unknown of its own; and against the slope along a random direction.
+//! Operators on batches are also built for a batch of unknown size.
 
 mod common;
 mod operator_case;
@@ -13,8 +14,9 @@ use std::path::Path;
 use offshoot_export::Result;
 use offshoot_export::differentiate::gradients;
 use offshoot_export::graph::read::read;
-use offshoot_export::graph::{Graph, Value};
-use operator_case::{Array, Case, Running};
+use offshoot_export::graph::{Graph, Tensor, Value};
+use operator_case::running::Running;
+use operator_case::{Array, Case};
 
 /// Adds the loss and its gradients to a graph that holds the operator of `case`, and
 /// writes it to `folder`.
@@ -111,15 +113,15 @@ fn slope(
     Ok(())
 }
 
-fn built(case: &Case) -> std::result::Result<(), String> {
+fn built(case: &Case, batch: bool) -> std::result::Result<(), String> {
     let folder = tempfile::tempdir().unwrap();
-    let (mut g, inputs) = case.graph();
+    let (mut g, inputs) = case.graph(batch);
     let call = case.wired(&inputs);
     let outputs = g
         .op_outputs(&case.operator, &call, case.attributes(), case.outputs.len())
         .map_err(|e| e.to_string())?;
     differentiate(&mut g, case, &inputs, &outputs, folder.path()).map_err(|e| e.to_string())?;
-    check(case, folder.path(), true)
+    check(case, folder.path(), !batch)
 }
 
 fn from_file(case: &Case) -> std::result::Result<(), String> {
@@ -143,16 +145,28 @@ fn from_file(case: &Case) -> std::result::Result<(), String> {
     }
 }
 
+/// Kinds of operators whose first dimension is a batch.
+const BATCHED: &[&str] =
+    &["activation", "convolution", "loss", "normalisation", "pooling", "resize", "statistics"];
+
 fn all(file: &str) {
+    let batched = BATCHED.iter().any(|kind| file.starts_with(kind));
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/gradients");
     let cases = Case::read(&folder.join(file));
     assert!(!cases.is_empty());
     let mut wrong = Vec::new();
     for case in &cases {
         if case.is_current()
-            && let Err(reason) = built(case)
+            && let Err(reason) = built(case, false)
         {
             wrong.push(format!("{}, built: {reason}", case.name));
+        }
+        if batched
+            && case.is_current()
+            && case.has_batch()
+            && let Err(reason) = built(case, true)
+        {
+            wrong.push(format!("{}, built for any batch: {reason}", case.name));
         }
         if let Err(reason) = from_file(case) {
             wrong.push(format!("{}, read: {reason}", case.name));
@@ -203,4 +217,34 @@ fn every_rule_has_a_case() {
         .map(|rule| rule.operator)
         .collect();
     assert!(untested.is_empty(), "{untested:?}");
+}
+
+/// `y` as exporters write `RMSNormalization`, for the cases of that operator.
+#[test]
+fn root_mean_square_normalisation_as_exporters_write_it() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/gradients");
+    let cases = Case::read(&folder.join("statistics.json"));
+    let mut count = 0;
+    for case in cases.iter().filter(|case| case.operator == "RMSNormalization") {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut g, inputs) = case.graph(false);
+        let (x, scale) = (inputs[0].unwrap(), inputs[1].unwrap());
+        let rank = g.tensor_type(scale).unwrap().rank() as i64;
+        let two = g.scalar(2.0).unwrap();
+        let epsilon = g.scalar(1e-5).unwrap();
+        let square = g.op("Pow", &[x, two], vec![]).unwrap();
+        let axes = g
+            .constant(Tensor::from_i64(&[rank as usize], &(-rank..0).collect::<Vec<_>>()))
+            .unwrap();
+        let mean = g.op("ReduceMean", &[square, axes], vec![]).unwrap();
+        let mean = g.op("Add", &[mean, epsilon], vec![]).unwrap();
+        let root = g.op("Sqrt", &[mean], vec![]).unwrap();
+        let inverse = g.op("Reciprocal", &[root], vec![]).unwrap();
+        let normal = g.op("Mul", &[x, inverse], vec![]).unwrap();
+        let y = g.op("Mul", &[scale, normal], vec![]).unwrap();
+        differentiate(&mut g, case, &inputs, &[y], folder.path()).unwrap();
+        check(case, folder.path(), false).unwrap();
+        count += 1;
+    }
+    assert!(count > 0);
 }

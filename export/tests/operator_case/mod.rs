@@ -1,10 +1,10 @@
 //! One operator with what PyTorch gives for it, and how it is run.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
-use std::sync::OnceLock;
+pub(crate) mod running;
 
-use offshoot::Engine;
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use offshoot_export::graph::{
     ElementType, Graph, Lowering, OPSET, Shape, Tensor, TensorData, Value,
 };
@@ -13,7 +13,6 @@ use onnx_protobuf::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
     TensorShapeProto, TypeProto, ValueInfoProto, tensor_shape_proto, type_proto,
 };
-use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, Tensor as OrtTensor};
 use protobuf::Message;
 use serde::Deserialize;
@@ -165,6 +164,13 @@ impl Case {
         self.opset == OPSET
     }
 
+    /// Whether the first input has a first dimension that nothing else states.
+    pub(crate) fn has_batch(&self) -> bool {
+        let stated = self.operator == "Resize" && self.inputs.len() == 4;
+        let first = self.inputs.first().and_then(Option::as_ref);
+        first.is_some_and(|input| !input.constant && !input.array.shape.is_empty()) && !stated
+    }
+
     pub(crate) fn is_double(&self) -> bool {
         self.inputs.iter().flatten().any(|input| input.kind == "float64")
     }
@@ -181,8 +187,9 @@ impl Case {
         }
     }
 
-    /// A graph with the inputs, in known sizes.
-    pub(crate) fn graph(&self) -> (Graph, Vec<Option<Value>>) {
+    /// A graph with the inputs, in known sizes; with `batch`, the first dimension of the
+    /// first input, and of labels, is an unknown.
+    pub(crate) fn graph(&self, batch: bool) -> (Graph, Vec<Option<Value>>) {
         let mut g = Graph::new("case", Lowering::Standard);
         let mut values = Vec::new();
         for (at, input) in self.inputs.iter().enumerate() {
@@ -191,7 +198,13 @@ impl Case {
                 if input.constant {
                     return g.initializer(&name, input.tensor()).unwrap();
                 }
-                let shape: Shape = input.array.shape.iter().map(|&size| size.into()).collect();
+                let mut shape: Shape = input.array.shape.iter().map(|&size| size.into()).collect();
+                let first = &self.inputs.first().and_then(Option::as_ref).expect("an input").array;
+                let paired = self.operator == "PRelu" && first.shape == input.array.shape;
+                let labels = at == 1 && self.operator.ends_with("Loss");
+                if batch && (at == 0 || paired || labels) {
+                    shape[0] = "batch".into();
+                }
                 g.input(&name, input.element(), shape).unwrap()
             }));
         }
@@ -261,7 +274,7 @@ impl Case {
     }
 }
 
-fn attribute(name: &str, value: &serde_json::Value) -> AttributeProto {
+pub(crate) fn attribute(name: &str, value: &serde_json::Value) -> AttributeProto {
     use serde_json::Value as Json;
     let mut made = int(name, 0);
     let mut kind = AttributeType::INT;
@@ -301,55 +314,4 @@ fn declared(name: String, element: i32, symbols: Option<&Vec<String>>) -> ValueI
         type_: if element == 0 { None } else { Some(kind) }.into(),
         ..Default::default()
     }
-}
-
-/// A graph that ONNX Runtime has opened.
-pub(crate) struct Running {
-    session: Session,
-}
-
-impl Running {
-    pub(crate) fn open(folder: &Path) -> Result<Self, String> {
-        static ENGINE: OnceLock<Engine> = OnceLock::new();
-        let engine = ENGINE.get_or_init(crate::common::engine);
-        let session = Session::builder(engine.environment())
-            .and_then(|builder| Ok(builder.with_intra_threads(1)?))
-            .and_then(|mut builder| builder.commit_from_file(folder.join("model.onnx")))
-            .map_err(|error| error.to_string())?;
-        Ok(Self { session })
-    }
-
-    /// All outputs, by name.
-    pub(crate) fn run(
-        &mut self,
-        case: &Case,
-        inputs: &[Option<Input>],
-    ) -> Result<HashMap<String, Array>, String> {
-        let mut given: Vec<(String, SessionInputValue<'_>)> = Vec::new();
-        for (at, input) in inputs.iter().enumerate() {
-            if let Some(input) = input.as_ref().filter(|input| !input.constant) {
-                given.push((format!("input.{at}"), input.value().into()));
-            }
-        }
-        let float = if case.is_double() { ElementType::Float64 } else { ElementType::Float32 };
-        for (at, seed) in case.seeds.iter().enumerate() {
-            if let Some(seed) = seed {
-                given.push((format!("seed.{at}"), dynamic(float, seed).into()));
-            }
-        }
-        let outputs = self.session.run(given).map_err(|error| error.to_string())?;
-        Ok(outputs.iter().map(|(name, value)| (name.to_owned(), array(&value))).collect())
-    }
-}
-
-fn array(value: &DynValue) -> Array {
-    let shape = |shape: &ort::value::Shape| shape.iter().map(|&size| size as usize).collect();
-    if let Ok((sizes, values)) = value.try_extract_tensor::<f64>() {
-        return Array { shape: shape(sizes), values: values.to_vec() };
-    }
-    if let Ok((sizes, values)) = value.try_extract_tensor::<f32>() {
-        return Array { shape: shape(sizes), values: values.iter().map(|&v| v.into()).collect() };
-    }
-    let (sizes, values) = value.try_extract_tensor::<i64>().expect("a tensor of numbers");
-    Array { shape: shape(sizes), values: values.iter().map(|&v| v as f64).collect() }
 }

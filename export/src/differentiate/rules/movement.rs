@@ -21,6 +21,9 @@ pub(super) const RULES: &[Rule] = &[
     rule("Size", "0", zero),
     rule("ConstantOfShape", "0", zero),
     rule("EyeLike", "0", zero),
+    rule("RandomNormalLike", "0", zero),
+    rule("RandomUniformLike", "0", zero),
+    rule("Bernoulli", "0", zero),
 ];
 
 fn reshaped(b: &mut Backward<'_>) -> Result<()> {
@@ -193,7 +196,9 @@ fn pad(b: &mut Backward<'_>) -> Result<()> {
     // negative padding removed, with zeros.
     let pads = b.input(1)?;
     let opposite = match b.g.numbers_of(pads) {
-        Some(pads) => b.g.integers(&pads.iter().map(|pad| -pad).collect::<Vec<_>>())?,
+        Some(pads) => {
+            b.g.integers(&pads.iter().map(|pad| pad.saturating_neg()).collect::<Vec<_>>())?
+        }
         None => b.unary("Neg", pads)?,
     };
     let inputs = [Some(dy), Some(opposite), None, b.optional(3)];

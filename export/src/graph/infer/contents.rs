@@ -130,14 +130,15 @@ impl Graph {
             "Range" => {
                 let number = |at: usize| contents(at)?.first()?.number();
                 let (start, limit, delta) = (number(0)?, number(1)?, number(2)?);
-                if delta == 0 || (limit - start) / delta > MOST as i64 {
+                if delta == 0 || limit.saturating_sub(start) / delta > MOST as i64 {
                     return None;
                 }
                 let mut all = Vec::new();
                 let mut at = start;
                 while (delta > 0 && at < limit) || (delta < 0 && at > limit) {
                     all.push(Known::Number(at));
-                    at += delta;
+                    let Some(next) = at.checked_add(delta) else { break };
+                    at = next;
                 }
                 all
             }

@@ -7,6 +7,7 @@
 //! exporters compute the shapes of `Reshape`, `Expand` and `Slice` with operators.
 
 mod contents;
+mod cutting;
 mod movement;
 mod numbers;
 mod windows;
@@ -79,7 +80,7 @@ impl Graph {
         let types = self.types_of(&call)?.ok_or_else(|| {
             self.error(operator, "is not an operator whose types are known here".into())
         })?;
-        let known = self.contents_after(&call);
+        let known = self.contents_after(&call).filter(|_| is_list(&types));
         let made = self.push_node(operator, "", inputs, attributes, types);
         if let (Some(known), Some(&value)) = (known, made.first()) {
             self.contents.insert(value, known);
@@ -118,6 +119,7 @@ impl Graph {
             Ok((g.types_of(&call)?, g.contents_after(&call)))
         })?;
         let (Some(types), known) = found else { return Ok(()) };
+        let known = known.filter(|_| is_list(&types));
         for (output, kind) in node.outputs.iter().zip(types) {
             if let Some(output) = *output {
                 let merged = match self.tensor_type(output) {
@@ -202,6 +204,11 @@ impl Graph {
         }
         Ok(shape)
     }
+}
+
+/// Whether the first output is of no dimension or one, as contents are followed.
+fn is_list(types: &[TensorType]) -> bool {
+    types.first().is_some_and(|kind| kind.rank() <= 1)
 }
 
 /// What a file declares and what is inferred, each where it knows more.

@@ -225,12 +225,19 @@ fn gemm(g: &mut Graph, call: &Call<'_>) -> Result<TensorType> {
     Ok(TensorType::new(a.element, vec![m.clone(), n.clone()]))
 }
 
-/// `Einsum` without repeated letters in one term and without broadcasting dots.
+/// The first of the letters that stand for dots in an equation.
+const HIDDEN: u32 = 0x2500;
+
+/// `Einsum`. The dimensions that dots stand for are given letters of their own, counted
+/// from the last, and broadcast.
 fn einsum(g: &mut Graph, call: &Call<'_>) -> Result<TensorType> {
     let equation: String =
         call.attributes.string("equation").chars().filter(|c| !c.is_whitespace()).collect();
     let wrong =
         |g: &Graph, reason: &str| g.error("Einsum", format!("the equation `{equation}` {reason}"));
+    let dots = |count: usize| -> String {
+        (0..count as u32).rev().filter_map(|i| char::from_u32(HIDDEN + i)).collect()
+    };
     let (terms, result) = match equation.split_once("->") {
         Some((terms, result)) => (terms, result.to_owned()),
         None => {
@@ -238,19 +245,29 @@ fn einsum(g: &mut Graph, call: &Call<'_>) -> Result<TensorType> {
             once.sort_unstable();
             let all = once.clone();
             once.retain(|c| all.iter().filter(|d| *d == c).count() == 1);
-            (equation.as_str(), once.into_iter().collect())
+            let once: String = once.into_iter().filter(|c| *c != '.').collect();
+            let lead = if equation.contains("...") { "..." } else { "" };
+            (equation.as_str(), format!("{lead}{once}"))
         }
     };
+    let mut widest = 0;
     let mut sizes: Vec<(char, Dim)> = Vec::new();
     let mut element = ElementType::Float32;
     for (at, term) in terms.split(',').enumerate() {
         let kind = call.kind(g, at)?;
         element = kind.element;
+        let letters = term.chars().filter(|c| *c != '.').count();
+        let hidden = kind.rank().saturating_sub(letters);
+        widest = widest.max(if term.contains("...") { hidden } else { 0 });
+        let term = term.replacen("...", &dots(hidden), 1);
         if term.chars().count() != kind.rank() {
             return Err(wrong(g, &format!("does not name the dimensions of {kind}")));
         }
         for (letter, dim) in term.chars().zip(&kind.shape) {
-            match sizes.iter().find(|(known, _)| *known == letter) {
+            let spread = u32::from(letter) >= HIDDEN;
+            match sizes.iter_mut().find(|(known, _)| *known == letter) {
+                Some((_, known)) if spread && known.fixed() == Some(1) => *known = dim.clone(),
+                Some(_) if spread && dim.fixed() == Some(1) => {}
                 Some((_, known)) if !g.may_equal(known, dim) => {
                     return Err(wrong(g, &format!("gives `{letter}` the sizes {known} and {dim}")));
                 }
@@ -260,6 +277,7 @@ fn einsum(g: &mut Graph, call: &Call<'_>) -> Result<TensorType> {
         }
     }
     let shape = result
+        .replacen("...", &dots(widest), 1)
         .chars()
         .map(|letter| sizes.iter().find(|(known, _)| *known == letter).map(|(_, d)| d.clone()))
         .collect::<Option<Vec<_>>>()

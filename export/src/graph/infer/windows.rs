@@ -4,6 +4,9 @@ use super::super::{Dim, Graph, Shape, TensorType};
 use super::Call;
 use crate::error::Result;
 
+/// Windows with larger numbers are refused: sums and products of them stay within i64.
+const MOST: u64 = 1 << 20;
+
 /// Attributes of operators that move a window over the trailing dimensions.
 pub(crate) struct Window {
     /// Size of the window, for each spatial dimension.
@@ -48,15 +51,24 @@ pub(super) fn types(g: &mut Graph, call: &Call<'_>) -> Result<Option<Vec<TensorT
             let Some(kernel) = kernel else {
                 return Err(g.error(operator, format!("the size of the kernel {w} is not known")));
             };
-            let (Some(channels), true) = (channels, x.rank() == w.rank()) else {
+            let fits = x.rank() == w.rank() && x.rank() > 2;
+            let (Some(channels), true) = (channels, fits) else {
                 return Err(g.error(operator, format!("{w} of {groups} groups on {x}")));
             };
             let stated = call.attributes.ints("output_shape");
             let extra = call.attributes.ints("output_padding");
             let window = window(g, call, kernel, &x.shape)?;
             let spatial = x.rank() - 2;
+            let same = call.attributes.string("auto_pad").starts_with("SAME") && stated.is_none();
             let mut shape = Shape::from([first(&x.shape, 0), channels]);
             for i in 0..spatial {
+                if same {
+                    let stride = window.strides.get(i).and_then(|&n| usize::try_from(n).ok());
+                    let by = Dim::from(stride.unwrap_or(1));
+                    let scaled = x.shape.get(i + 2).and_then(|dim| dim.times(&by));
+                    shape.push(scaled.unwrap_or_else(|| g.fresh_dim("spatial")));
+                    continue;
+                }
                 let get = |list: &[i64], at: usize| list.get(at).copied().unwrap_or(0);
                 let size = x.shape.get(i + 2).and_then(Dim::fixed).map(|size| {
                     get(&window.strides, i) * (size as i64 - 1)
@@ -158,6 +170,10 @@ impl Window {
             .ints("pads")
             .filter(|pads| pads.len() == 2 * spatial)
             .unwrap_or_else(|| vec![0; 2 * spatial]);
+        let lists = [&kernel, &strides, &dilations, &pads];
+        if lists.into_iter().flatten().any(|&n| n.unsigned_abs() > MOST) {
+            return Err(g.error(operator, format!("a window reaches beyond {MOST} elements")));
+        }
         let auto = attributes.string("auto_pad");
         if auto == "SAME_UPPER" || auto == "SAME_LOWER" {
             for i in 0..spatial {
