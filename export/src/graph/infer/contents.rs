@@ -142,7 +142,7 @@ impl Graph {
                 }
                 all
             }
-            "Add" | "Sub" | "Mul" | "Div" | "Equal" | "Min" | "Max" => {
+            "Add" | "Sub" | "Mul" | "Div" | "Mod" | "Equal" | "Min" | "Max" => {
                 let (a, b) = (contents(0)?, contents(1)?);
                 pairs(&a, &b)?.map(|(x, y)| arithmetic(call.operator, x, y)).collect()
             }
@@ -193,6 +193,8 @@ fn arithmetic(operator: &str, x: &Known, y: &Known) -> Known {
             "Sub" => a.checked_sub(b),
             "Mul" => a.checked_mul(b),
             "Div" => a.checked_div(b),
+            // The remainder has the sign of the divisor.
+            "Mod" if b > 0 => a.checked_rem_euclid(b),
             "Equal" => Some(i64::from(a == b)),
             "Min" => Some(a.min(b)),
             "Max" => Some(a.max(b)),

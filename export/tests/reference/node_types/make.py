@@ -54,7 +54,7 @@ def main():
         given, expected = [np.asarray(a) for a in given], [np.asarray(a) for a in expected]
         if any(str(a.dtype) not in KNOWN for a in [*given, *expected]):
             continue
-        if per_operator.get(node.op_type, 0) >= 12:
+        if per_operator.get(node.op_type, 0) >= 8:
             continue
         per_operator[node.op_type] = per_operator.get(node.op_type, 0) + 1
         queue, inputs = list(given), []
