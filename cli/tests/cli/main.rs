@@ -12,3 +12,4 @@ mod quickstart;
 mod support;
 mod surroundings;
 mod suspects;
+mod tuning;

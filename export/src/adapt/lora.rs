@@ -1,5 +1,7 @@
 //! Low-rank factors beside weight matrices.
 
+use std::collections::HashMap;
+
 use super::LowRank;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor, Value};
@@ -16,6 +18,7 @@ pub(super) fn insert(
         return Err(Error::Adapter("the rank is 0; it must be 1 or more".into()));
     }
     let mut factors = Vec::new();
+    let mut made = HashMap::new();
     let mut random = Uniform(seed);
     for node in g.take_nodes() {
         let place = match (node.operator.as_str(), &node.inputs[..], &node.outputs[..]) {
@@ -38,20 +41,16 @@ pub(super) fn insert(
                 g.value_name(weight)
             )));
         }
-        let element = g.tensor_type(weight)?.element;
-        let name = g.value_name(weight).to_owned();
-        // Uniform with the variance of 1/in, as PyTorch starts a linear layer.
-        let bound = 1.0 / (rows as f64).sqrt();
-        let start: Vec<f64> = (0..rows * rank).map(|_| bound * random.next()).collect();
-        let tensor = |dims: &[usize], values: &[f64]| {
-            Tensor::from_f64(element, dims, values).ok_or_else(|| {
-                Error::Adapter(format!("the weights `{name}` are {element}, not floating-point"))
-            })
+        // A matrix that stands in several products has one pair of factors.
+        let (down, up) = match made.get(&weight) {
+            Some(&pair) => pair,
+            None => {
+                let pair = pair(g, weight, [rows, rank, columns], &mut random, added)?;
+                factors.extend([pair.0, pair.1]);
+                made.insert(weight, pair);
+                pair
+            }
         };
-        let (down_name, up_name) = (format!("{name}.lora_down"), format!("{name}.lora_up"));
-        let down = g.root_initializer(&down_name, tensor(&[rows, rank], &start)?)?;
-        let zeros = vec![0.0; rank * columns];
-        let up = g.root_initializer(&up_name, tensor(&[rank, columns], &zeros)?)?;
         g.in_scope("lora", |g| {
             let plain = g.move_output(output)?;
             let narrow = g.op("MatMul", &[x, down], vec![])?;
@@ -60,10 +59,34 @@ pub(super) fn insert(
             let sum = g.push("Add", &[plain, change], vec![], kind)?;
             g.name_output_of_last(sum, output)
         })?;
-        factors.extend([down, up]);
-        added.push(LowRank { weight: name, down: down_name, up: up_name });
     }
     Ok(factors)
+}
+
+/// The factors of one matrix, as initializers.
+fn pair(
+    g: &mut Graph,
+    weight: Value,
+    [rows, rank, columns]: [usize; 3],
+    random: &mut Uniform,
+    added: &mut Vec<LowRank>,
+) -> Result<(Value, Value)> {
+    let element = g.tensor_type(weight)?.element;
+    let name = g.value_name(weight).to_owned();
+    // Uniform with the variance of 1/in, as PyTorch starts a linear layer.
+    let bound = 1.0 / (rows as f64).sqrt();
+    let start: Vec<f64> = (0..rows * rank).map(|_| bound * random.next()).collect();
+    let tensor = |dims: &[usize], values: &[f64]| {
+        Tensor::from_f64(element, dims, values).ok_or_else(|| {
+            Error::Adapter(format!("the weights `{name}` are {element}, not floating-point"))
+        })
+    };
+    let (down_name, up_name) = (format!("{name}.lora_down"), format!("{name}.lora_up"));
+    let down = g.root_initializer(&down_name, tensor(&[rows, rank], &start)?)?;
+    let zeros = vec![0.0; rank * columns];
+    let up = g.root_initializer(&up_name, tensor(&[rank, columns], &zeros)?)?;
+    added.push(LowRank { weight: name, down: down_name, up: up_name });
+    Ok((down, up))
 }
 
 /// Numbers between -1 and 1 (SplitMix64: Steele, Lea & Flood, 2014).
@@ -107,6 +130,20 @@ mod tests {
         assert_eq!(operators, ["MatMul", "MatMul", "MatMul", "Add", "Add"]);
         let message = Adapted::new(graph(), Method::Lora { rank: 5 }, 1).unwrap_err().to_string();
         assert!(message.contains("rank 5") && message.contains("[6, 5]"), "{message}");
+    }
+
+    #[test]
+    fn a_shared_matrix_has_one_pair_of_factors() {
+        let mut g = Graph::new("g", Lowering::Standard);
+        let x = g.input("x", ElementType::Float32, shape!["batch", 4]).unwrap();
+        let w = g.initializer("w", Tensor::from_f32(&[4, 4], &[0.5; 16])).unwrap();
+        let y = g.matmul(x, w).unwrap();
+        let y = g.matmul(y, w).unwrap();
+        g.output("embedding", y).unwrap();
+        let adapted = Adapted::new(g, Method::Lora { rank: 1 }, 1).unwrap();
+        assert_eq!((adapted.parameters.len(), adapted.low_rank.len()), (2, 1));
+        let products = adapted.graph.nodes().iter().filter(|node| node.operator == "MatMul");
+        assert_eq!(products.count(), 6);
     }
 
     #[test]

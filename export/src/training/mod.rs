@@ -164,6 +164,10 @@ fn zeros(g: &Graph, parameter: Value) -> Result<Tensor> {
 fn joint_norm(g: &mut Graph, tensors: &[Value]) -> Result<Value> {
     let mut squares = Vec::with_capacity(tensors.len());
     for &tensor in tensors {
+        // Squares of half-precision numbers soon leave its range.
+        let element = g.tensor_type(tensor)?.element;
+        let half = matches!(element, ElementType::Float16 | ElementType::Bfloat16);
+        let tensor = if half { g.cast(tensor, ElementType::Float32)? } else { tensor };
         let square =
             g.op("ReduceSumSquare", &[tensor], vec![crate::graph::Attribute::int("keepdims", 0)])?;
         squares.push(g.cast(square, ElementType::Float32)?);

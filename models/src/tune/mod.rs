@@ -68,6 +68,22 @@ impl Default for TuneOptions {
     }
 }
 
+impl TuneOptions {
+    /// Whether the encoder would survive them.
+    fn check(&self) -> Result<()> {
+        for (name, value) in
+            [("learning rate", self.learning_rate), ("temperature", self.temperature)]
+        {
+            if !(value.is_finite() && value > 0.0) {
+                return Err(Error::Tune(format!(
+                    "the {name} is {value}; it must be a number above 0"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A tuned encoder, not yet written.
 #[derive(Debug)]
 pub struct Tuned {
@@ -88,7 +104,8 @@ pub struct Tuned {
 /// and the last loss.
 ///
 /// # Errors
-/// [`Error::Tune`] when the examples cannot be learned from; [`Error::Interrupted`]; those
+/// [`Error::Tune`] when the examples cannot be learned from, or the learning rate or the
+/// temperature is not above 0; [`Error::Interrupted`]; those
 /// of the bundle, of the graph's differentiation and of the trainer, a loss that is not
 /// finite among them.
 pub fn tune(
@@ -98,6 +115,7 @@ pub fn tune(
     progress: &mut dyn FnMut(usize, f32),
 ) -> Result<Tuned> {
     examples.check()?;
+    options.check()?;
     let bundle = Bundle::open(path)?;
     let engine = Engine::load()?;
     let source = EncoderGraph::read(&bundle)?;

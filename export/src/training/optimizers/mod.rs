@@ -9,7 +9,7 @@ pub use lamb::Lamb;
 pub use sgd::Sgd;
 
 use crate::error::Result;
-use crate::graph::{Graph, Value};
+use crate::graph::{ElementType, Graph, Value};
 
 /// One parameter, as an optimizer sees it.
 #[derive(Debug, Clone, Copy)]
@@ -75,12 +75,15 @@ fn averaged(g: &mut Graph, old: Value, new: Value, number: f64) -> Result<Value>
     g.add(old, new)
 }
 
-/// `1 - number^step`.
+/// `1 - number^step`, float32. Computed in 64-bit floats: of 0.999 as a 32-bit float,
+/// the difference to 1 has only five right digits.
 fn correction(g: &mut Graph, number: f64, step: Value) -> Result<Value> {
-    let base = g.scalar(number as f32)?;
+    let base = g.scalar_of(ElementType::Float64, number)?;
+    let step = g.cast(step, ElementType::Float64)?;
     let power = g.op("Pow", &[base, step], vec![])?;
-    let one = g.scalar(1.0)?;
-    g.sub(one, power)
+    let one = g.scalar_of(ElementType::Float64, 1.0)?;
+    let rest = g.sub(one, power)?;
+    g.cast(rest, ElementType::Float32)
 }
 
 /// `number`, a float32, in the element type of `like`.
