@@ -171,10 +171,13 @@ impl<'a> Backward<'a> {
         self.g.op("ReduceMean", &[x, axes], vec![Attribute::int("keepdims", 1)])
     }
 
-    /// `x` where a bool holds and zero elsewhere.
+    /// `x`, finite, where a bool holds and zero elsewhere. A product, since ONNX Runtime's
+    /// `Where` with a number takes many times as long on a CPU: 41 ms against 1.5 for 2
+    /// million elements (1.32).
     pub(crate) fn masked(&mut self, condition: Value, x: Value) -> Result<Value> {
-        let zero = self.number(x, 0.0)?;
-        self.g.op("Where", &[condition, x, zero], vec![])
+        let element = self.g.tensor_type(x)?.element;
+        let mask = self.g.cast(condition, element)?;
+        self.pair("Mul", x, mask)
     }
 
     /// `x` in the shape of `like`.

@@ -222,13 +222,13 @@ fn cos(b: &mut Backward<'_>) -> Result<()> {
 
 fn select(b: &mut Backward<'_>) -> Result<()> {
     let (dy, condition) = (b.gradient()?, b.input(0)?);
-    let zero = b.number(dy, 0.0)?;
     if b.wants(1) {
-        let kept = b.g.op("Where", &[condition, dy, zero], vec![])?;
+        let kept = b.masked(condition, dy)?;
         b.give(1, kept)?;
     }
     if b.wants(2) {
-        let kept = b.g.op("Where", &[condition, zero, dy], vec![])?;
+        let otherwise = b.unary("Not", condition)?;
+        let kept = b.masked(otherwise, dy)?;
         b.give(2, kept)?;
     }
     Ok(())
