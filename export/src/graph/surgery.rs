@@ -40,6 +40,18 @@ impl Graph {
         Ok(())
     }
 
+    /// Removes the operators that make `values` and whose outputs nothing reads.
+    pub(crate) fn remove_unread(&mut self, values: &HashSet<Value>) {
+        let read: HashSet<Value> =
+            self.nodes.iter().flat_map(|node| node.inputs.iter().flatten().copied()).collect();
+        let outputs: HashSet<Value> = self.outputs.iter().copied().collect();
+        self.nodes.retain(|node| {
+            let made = || node.outputs.iter().flatten();
+            !made().any(|value| values.contains(value))
+                || made().any(|value| read.contains(value) || outputs.contains(value))
+        });
+    }
+
     /// Takes all operators out of the graph, to be put back one by one.
     pub(crate) fn take_nodes(&mut self) -> Vec<super::Node> {
         std::mem::take(&mut self.nodes)
@@ -71,14 +83,36 @@ impl Graph {
         }
     }
 
-    /// Makes an input of the initializer of a name, and gives its tensor.
-    pub(crate) fn initializer_to_input(&mut self, name: &str) -> Option<Tensor> {
+    /// Makes an input of the initializer of a name, and gives its tensor; `None` when there
+    /// is none of that name.
+    pub fn initializer_to_input(&mut self, name: &str) -> Option<Tensor> {
         let at = self.initializers.iter().position(|(value, _)| self.value_name(*value) == name)?;
         let (value, tensor) = self.initializers.remove(at);
         self.inputs.retain(|&input| input != value);
         self.frame.declared.remove(&value);
         self.inputs.push(value);
         Some(tensor)
+    }
+
+    /// Puts a tensor in the place of the initializer of a name.
+    ///
+    /// # Errors
+    /// [`Error::Operator`](crate::Error::Operator) when there is none of that name, or it has
+    /// another type or shape.
+    pub fn set_tensor(&mut self, name: &str, tensor: Tensor) -> Result<()> {
+        let at = self.initializers.iter().position(|(value, _)| self.value_name(*value) == name);
+        let held = at.and_then(|at| self.initializers.get_mut(at));
+        match held {
+            Some((_, held)) if held.dims == tensor.dims && held.element == tensor.element => {
+                *held = tensor;
+                Ok(())
+            }
+            Some((_, held)) => {
+                let reason = format!("`{name}` is {held:?}, not {tensor:?}");
+                Err(self.error("Initializer", reason))
+            }
+            None => Err(self.error("Initializer", format!("there is no tensor `{name}`"))),
+        }
     }
 
     /// Takes a value off the inputs: it has a tensor, or will be made by an operator.
