@@ -212,7 +212,8 @@ def compare(network, inputs, exporter, program, folder):
     outputs = {o.name for o in session.get_outputs()}
     lacking = [name for name in found if f"{name}.grad" not in outputs]
     if lacking:
-        return f"lacks {lacking}: {done.stderr.strip()}"
+        why = [line for line in done.stderr.splitlines() if f"`{lacking[0]}`" in line]
+        return f"lacks {len(lacking)} of {len(found)}: {' '.join(why)}"
     names = [f"{name}.grad" for name in found]
     given = {i.name: x.numpy() for i, x in zip(session.get_inputs(), inputs)}
     wrong = []

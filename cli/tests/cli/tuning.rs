@@ -18,7 +18,7 @@ fn every_method_writes_an_adapter_that_heads_are_fitted_with() {
         let learn = ["learn", bundle(), "train.csv", "-o", "a.head"];
         let with = ["--adapter", "a.adapter"];
         place.offshoot(&[&learn[..], &with].concat()).assert().success();
-        let predict = ["predict", bundle(), "a.head", "--one", "fresh moving"];
+        let predict = ["predict", bundle(), "a.head", "test.csv"];
         place.offshoot(&[&predict[..], &with].concat()).assert().success();
         // The head belongs to the encoder with its adapter, and to no other.
         place.offshoot(&predict).assert().failure();
