@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use offshoot::bundle::Bundle;
 use offshoot::{
     Adapter, CacheState, EmbedOptions, Encoder, OpenOptions, Prompt, Truncation, WeightCache,
 };
@@ -82,6 +83,12 @@ impl EncoderArgs {
             options = options.adapter(Adapter::open(adapter)?);
         }
         Ok(options)
+    }
+
+    /// What identifies the encoder, without opening it.
+    pub(crate) fn digest(&self, bundle: &Path) -> Result<String> {
+        let found = Bundle::open(bundle).map_err(|error| bundle_failure(bundle, error))?;
+        Ok(self.options()?.digest_of(&found)?)
     }
 
     fn open_with(&self, bundle: &Path, threads: Option<NonZeroUsize>) -> Result<Encoder> {

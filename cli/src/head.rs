@@ -5,12 +5,11 @@ use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use offshoot::bundle::Bundle;
 use offshoot::learner::Store;
 use offshoot::{EmbedOptions, Encoder, Learner, Prompt};
 use offshoot_adapters::{Error, HeadFile};
 
-use crate::encoder::{EncoderArgs, Truncate, bundle_failure};
+use crate::encoder::{EncoderArgs, Truncate};
 use crate::failure::{Failure, Result};
 
 /// A head and its encoder, open, and how the head wants texts embedded.
@@ -33,18 +32,18 @@ impl Classifier {
         truncate: Truncate,
     ) -> Result<Self> {
         let (file, encoder, learner) = if is_learner(head) {
-            let learner = open_learner(bundle, head, |bundle| encoder.open(bundle))?;
+            let learner = open_learner(bundle, head, encoder, EncoderArgs::open)?;
             let file = learner.head()?.as_ref().clone();
             (file, learner.encoder().clone(), Some(learner))
         } else {
             let file = HeadFile::load(head)?;
-            let found = Bundle::open(bundle).map_err(|error| bundle_failure(bundle, error))?;
-            if file.encoder.digest != found.digest() {
+            let wanted = encoder.digest(bundle)?;
+            if file.encoder.digest != wanted {
                 return Err(Error::OtherEncoder {
                     path: head.to_owned(),
                     encoder: file.encoder.name,
                     found: file.encoder.digest,
-                    wanted: found.digest().to_owned(),
+                    wanted,
                 }
                 .into());
             }
@@ -66,21 +65,22 @@ impl Classifier {
 pub(crate) fn open_learner(
     bundle: &Path,
     learner: &Path,
-    open: impl FnOnce(&Path) -> Result<Encoder>,
+    encoder: &EncoderArgs,
+    open: impl FnOnce(&EncoderArgs, &Path) -> Result<Encoder>,
 ) -> Result<Learner> {
     let store = open_store(learner)?;
-    let found = Bundle::open(bundle).map_err(|error| bundle_failure(bundle, error))?;
+    let wanted = encoder.digest(bundle)?;
     let tag = &store.info().encoder;
-    if tag.digest != found.digest() {
+    if tag.digest != wanted {
         return Err(offshoot::Error::OtherEncoder {
             path: learner.to_owned(),
             encoder: tag.name.clone(),
             found: tag.digest.clone(),
-            wanted: found.digest().to_owned(),
+            wanted,
         }
         .into());
     }
-    Ok(Learner::of(store, &open(bundle)?)?)
+    Ok(Learner::of(store, &open(encoder, bundle)?)?)
 }
 
 /// Opens a learner's examples, with advice when there is no such file.

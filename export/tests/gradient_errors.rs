@@ -271,3 +271,14 @@ fn operators_of_other_domains_are_named() {
     let (loss, w) = (g.output_named("loss").unwrap(), g.initializers()[0].0);
     refused(gradients(&mut g, loss, &[w]), &["com.example.Twice `odd_node`", "no gradient rule"]);
 }
+
+#[test]
+fn a_bound_that_takes_only_its_type_from_a_parameter_is_no_obstacle() {
+    let mut g = Graph::new("g", Lowering::Standard);
+    let x = g.initializer("x", Tensor::from_f32(&[2], &[0.5, 3.0])).unwrap();
+    let least = g.scalar(1.0).unwrap();
+    let least = g.op("CastLike", &[least, x], vec![]).unwrap();
+    let y = g.op("Clip", &[x, least], vec![]).unwrap();
+    let loss = g.reduce_sum(y, 0).unwrap();
+    gradients(&mut g, loss, &[x]).unwrap();
+}

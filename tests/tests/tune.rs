@@ -94,11 +94,13 @@ fn an_adapter_and_the_merged_bundle_give_the_same_embeddings() {
             assert_eq!(manifest.parameters, made.parameters);
             made.write_bundle(&merged, true).unwrap();
             let (adapted, merged) = (adapted(&bundle, &adapter), offshoot_tests::open(&merged));
-            let (with, whole) = (vectors(&adapted), vectors(&merged));
-            assert!(farthest(&with, &whole) <= 1e-5, "{what}: {}", farthest(&with, &whole));
-            assert!(farthest(&with, &vectors(&plain)) > 1e-3, "{what} changed nothing");
+            let (tuned, whole) = (vectors(&adapted), vectors(&merged));
+            assert!(farthest(&tuned, &whole) <= 1e-5, "{what}: {}", farthest(&tuned, &whole));
+            assert!(farthest(&tuned, &vectors(&plain)) > 1e-3, "{what} changed nothing");
             // Heads know encoders by their digests.
             assert_ne!(adapted.digest(), plain.digest());
+            let with = options().adapter(Adapter::open(&adapter).unwrap());
+            assert_eq!(with.digest_of(plain.bundle()).unwrap(), adapted.digest());
             assert_ne!(merged.digest(), plain.digest());
             assert_eq!(adapted.manifest(), plain.manifest());
             let [change] = &merged.manifest().provenance.changes[..] else { panic!("{what}") };

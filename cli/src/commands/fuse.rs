@@ -44,7 +44,7 @@ pub(crate) fn run(args: Args) -> Result {
     files::check_output(&args.output, [args.bundle.as_path(), &args.head])?;
     let interrupt = Interrupt::listen();
     let head = if is_learner(&args.head) {
-        let learner = open_learner(&args.bundle, &args.head, |bundle| args.encoder.open(bundle))?;
+        let learner = open_learner(&args.bundle, &args.head, &args.encoder, EncoderArgs::open)?;
         learner.head()?.as_ref().clone()
     } else {
         HeadFile::load(&args.head)?

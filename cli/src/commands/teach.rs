@@ -79,7 +79,7 @@ pub(crate) fn run(args: Args) -> Result {
                 return Err(Failure::data("there are no examples; give labelled texts"));
             }
             taught::check_labels(&rows)?;
-            let learner = open(&args, |bundle| args.encoder.open(bundle))?;
+            let learner = open(&args, EncoderArgs::open)?;
             let mut options = learner.embed_options().clone();
             options.truncation = args.truncate.into();
             let embeddings =
@@ -92,7 +92,7 @@ pub(crate) fn run(args: Args) -> Result {
             if let Some(problem) = offshoot::learner::label_problem(label) {
                 return Err(Failure::data(format!("the text cannot be taught: {problem}")));
             }
-            let learner = open(&args, |bundle| args.encoder.open_for_one(bundle))?;
+            let learner = open(&args, EncoderArgs::open_for_one)?;
             let lesson = Lesson {
                 weight: args.weight,
                 source: args.source.as_deref(),
@@ -107,13 +107,13 @@ pub(crate) fn run(args: Args) -> Result {
 
 fn open(
     args: &Args,
-    encoder: impl FnOnce(&std::path::Path) -> Result<offshoot::Encoder>,
+    encoder: impl FnOnce(&EncoderArgs, &std::path::Path) -> Result<offshoot::Encoder>,
 ) -> Result<Learner> {
     if args.create && std::fs::symlink_metadata(&args.learner).is_err() {
-        let encoder = encoder(&args.bundle)?;
+        let encoder = encoder(&args.encoder, &args.bundle)?;
         return Ok(Learner::create(&args.learner, &encoder, &LearnerOptions::default())?);
     }
-    open_learner(&args.bundle, &args.learner, encoder)
+    open_learner(&args.bundle, &args.learner, &args.encoder, encoder)
 }
 
 fn say(args: &Args, learner: &Learner, ids: &[ExampleId]) -> Result {

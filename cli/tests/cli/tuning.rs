@@ -18,7 +18,7 @@ fn every_method_writes_an_adapter_that_heads_are_fitted_with() {
         let learn = ["learn", bundle(), "train.csv", "-o", "a.head"];
         let with = ["--adapter", "a.adapter"];
         place.offshoot(&[&learn[..], &with].concat()).assert().success();
-        let predict = ["predict", bundle(), "a.head", "--one", "fresh moving"];
+        let predict = ["predict", bundle(), "a.head", "test.csv"];
         place.offshoot(&[&predict[..], &with].concat()).assert().success();
         // The head belongs to the encoder with its adapter, and to no other.
         place.offshoot(&predict).assert().failure();
@@ -26,6 +26,14 @@ fn every_method_writes_an_adapter_that_heads_are_fitted_with() {
         place.offshoot(&predict).assert().success();
         place.offshoot(&[&predict[..], &with].concat()).assert().failure();
     }
+    // So does a learner.
+    let with = ["--adapter", "a.adapter"];
+    let learn = ["learn", bundle(), "train.csv", "-o", "a.learner"];
+    place.offshoot(&[&learn[..], &with].concat()).assert().success();
+    let teach = ["teach", bundle(), "a.learner", "fresh grey", "good"];
+    place.offshoot(&[&teach[..], &with].concat()).assert().success();
+    let refused = place.offshoot(&teach).assert().failure();
+    assert!(stderr(&refused).contains("a.learner"), "{}", stderr(&refused));
     let embed = ["embed", other_bundle(), "--one", "fresh", "--adapter", "a.adapter"];
     let refused = place.offshoot(&embed).assert().failure();
     assert!(stderr(&refused).contains("belongs to the encoder"), "{}", stderr(&refused));

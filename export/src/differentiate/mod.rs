@@ -160,6 +160,12 @@ fn title(node: &Node) -> &str {
     if node.name.is_empty() { &node.operator } else { &node.name }
 }
 
+/// Inputs whose numbers an operator reads; of the second one of `CastLike`, only the type.
+fn carried(node: &Node) -> impl Iterator<Item = &Option<Value>> {
+    let count = if node.operator == "CastLike" { 1 } else { node.inputs.len() };
+    node.inputs.iter().take(count)
+}
+
 /// Values that the inner graphs of an operator read by name.
 fn captured(graph: &Graph, node: &Node) -> Vec<Value> {
     let names = crate::graph::read::captured(&node.attributes);
@@ -176,7 +182,7 @@ impl Path {
         let mut reached: HashSet<Value> = from.iter().copied().collect();
         for node in graph.nodes() {
             let inner = captured(graph, node);
-            if node.inputs.iter().flatten().chain(&inner).any(|input| reached.contains(input)) {
+            if carried(node).flatten().chain(&inner).any(|input| reached.contains(input)) {
                 let floats = node.outputs.iter().flatten().filter(|&&output| {
                     graph.tensor_type(output).map_or(true, |kind| kind.element.is_float())
                 });

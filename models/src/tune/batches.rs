@@ -48,13 +48,20 @@ impl Queue {
         Self { rows, at }
     }
 
-    fn next(&mut self, random: &mut SplitMix64) -> Option<usize> {
-        if self.at >= self.rows.len() {
-            random.shuffle(&mut self.rows);
-            self.at = 0;
+    /// As many rows as asked for, or as there are, none twice.
+    fn several(&mut self, count: usize, random: &mut SplitMix64) -> Vec<usize> {
+        let count = count.min(self.rows.len());
+        let mut chosen = Vec::with_capacity(count);
+        while chosen.len() < count {
+            if self.at >= self.rows.len() {
+                random.shuffle(&mut self.rows);
+                self.at = 0;
+            }
+            // What was drawn before the new order began may come again after it.
+            chosen.extend(self.rows.get(self.at).filter(|row| !chosen.contains(*row)).copied());
+            self.at += 1;
         }
-        self.at += 1;
-        self.rows.get(self.at - 1).copied()
+        chosen
     }
 }
 
@@ -99,19 +106,15 @@ impl Batches {
                 let each = (self.size / classes.len().max(1)).max(2);
                 for class in order {
                     let Some(queue) = classes.get_mut(class) else { continue };
-                    for _ in 0..each.min(queue.rows.len()) {
-                        let row = queue.next(&mut self.random);
-                        chosen.extend(row.map(|row| (row, class as i64)));
-                    }
+                    let rows = queue.several(each, &mut self.random);
+                    chosen.extend(rows.into_iter().map(|row| (row, class as i64)));
                     if chosen.len() + 2 > self.size {
                         break;
                     }
                 }
             }
             Plan::Pairs { queue, pairs } => {
-                let count = (self.size / 2).min(*pairs);
-                let rows: Vec<usize> =
-                    (0..count).filter_map(|_| queue.next(&mut self.random)).collect();
+                let rows = queue.several(self.size / 2, &mut self.random);
                 chosen.extend(rows.iter().map(|&row| (row, 0)));
                 chosen.extend(rows.iter().map(|&row| (row + *pairs, 0)));
             }
@@ -133,5 +136,29 @@ impl Batches {
             batch.labels.push(label);
         }
         batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_row_is_twice_in_a_batch_and_none_is_forgotten() {
+        let mut random = SplitMix64::new(1);
+        for (rows, count) in [(5, 3), (5, 5), (5, 9), (7, 2), (1, 4)] {
+            let mut queue = Queue::new((0..rows).collect());
+            let mut seen = BTreeSet::new();
+            for _ in 0..20 {
+                let drawn = queue.several(count, &mut random);
+                assert_eq!(drawn.len(), count.min(rows));
+                assert_eq!(drawn.iter().collect::<BTreeSet<_>>().len(), drawn.len());
+                seen.extend(drawn);
+            }
+            assert_eq!(seen.len(), rows);
+        }
+        assert!(Queue::new(vec![]).several(3, &mut random).is_empty());
     }
 }

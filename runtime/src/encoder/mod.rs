@@ -256,6 +256,20 @@ impl Encoder {
 }
 
 impl OpenOptions {
+    /// What [`Encoder::digest`] of a bundle opened with these options is.
+    ///
+    /// # Errors
+    /// [`Error::Adapter`] when the adapter belongs to another bundle.
+    pub fn digest_of(&self, bundle: &Bundle) -> Result<String> {
+        match &self.adapter {
+            Some(adapter) => {
+                adapter.check(bundle.digest())?;
+                Ok(adapter.combined(bundle.digest()))
+            }
+            None => Ok(bundle.digest().to_owned()),
+        }
+    }
+
     /// Opens a bundle: maps its weights, reads its tokenizer and creates one
     /// session. The first time on a machine, weights are laid out for it and kept
     /// in the cache ([`WeightCache`](crate::WeightCache)).
@@ -266,13 +280,7 @@ impl OpenOptions {
     /// [`Error::Engine`] when it refuses the graph or an option.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Encoder> {
         let bundle = Bundle::open(path)?;
-        let digest = match &self.adapter {
-            Some(adapter) => {
-                adapter.check(bundle.digest())?;
-                adapter.combined(bundle.digest())
-            }
-            None => bundle.digest().to_owned(),
-        };
+        let digest = self.digest_of(&bundle)?;
         // Both take time and neither needs the other.
         let (tokenizer, engine) = std::thread::scope(|scope| {
             let tokenizer = scope.spawn(|| read_tokenizer(&bundle));
