@@ -27,8 +27,8 @@ use self::batches::Batches;
 pub use self::examples::TuningExamples;
 use crate::error::{Error, Result};
 
-/// How an encoder is tuned. The defaults were chosen on draws from the movie texts other
-/// than those that BENCHMARKS.md reports.
+/// How an encoder is tuned. The defaults are those that BENCHMARKS.md reports; they were not
+/// searched for.
 #[derive(Debug, Clone)]
 pub struct TuneOptions {
     /// Which part is trained.
