@@ -37,11 +37,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let parameters: Vec<Value> = trained.map(|(value, _)| *value).collect();
     let options = TrainingOptions::default();
     let step = TrainingStep::new(graph, loss, &parameters, &AdamW::default(), &options)?;
-    let state: Vec<_> = step
-        .state
-        .iter()
-        .map(|state| (&state.name, &state.output, &state.initial.dims))
-        .collect();
+    let state: Vec<_> =
+        step.state.iter().map(|state| (&state.name, &state.output, &state.initial.dims)).collect();
     std::fs::write(format!("{output}.json"), serde_json::to_vec(&state)?)?;
     let layout = Layout::inside(&step.graph)?;
     std::fs::write(output, step.graph.to_model(&layout)?.write_to_bytes()?)?;

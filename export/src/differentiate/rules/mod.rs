@@ -3,6 +3,8 @@
 //! `dy` is the gradient of the output `y`; a rule gives that of each input. Sums over
 //! broadcast dimensions are understood. Operators whose output is not floating-point, or
 //! is constant almost everywhere, end the path.
+//!
+#![doc = include_str!("TABLE.md")]
 
 mod activation;
 mod arithmetic;
@@ -101,5 +103,7 @@ mod tests {
             assert!(text.contains(&format!("| `{}` | ", rule.operator)));
         }
         assert_eq!(text.lines().count(), seen.len() + 2);
+        let documented = include_str!("TABLE.md");
+        assert_eq!(text, documented, "write rules::table() to rules/TABLE.md");
     }
 }
