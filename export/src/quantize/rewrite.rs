@@ -56,11 +56,14 @@ pub(super) fn apply(graph: &mut Graph, layers: &[Layer], forms: &[Form]) -> Resu
     Ok(())
 }
 
+/// An activation and, where its range is known beforehand, the bits of its ends.
+type Activation = (Value, Option<(u32, u32)>);
+
 /// What layers share.
 #[derive(Debug, Default)]
 struct Writer {
-    /// Quantised activations by the value and, for known ranges, the range's bits.
-    activations: HashMap<(Value, Option<(u32, u32)>), Vec<Value>>,
+    /// Activations that are quantised already.
+    activations: HashMap<Activation, Vec<Value>>,
 }
 
 impl Writer {
