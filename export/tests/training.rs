@@ -15,7 +15,9 @@ use offshoot_export::differentiate::gradients;
 use offshoot_export::graph::{self, ElementType, Graph, Lowering, Shape, Value};
 use offshoot_export::program::{ProcedureGraph, ProgramBuilder};
 use offshoot_export::training::optimizers::{AdamW, Lamb, Optimizer, Sgd};
-use offshoot_export::training::{LEARNING_RATE, TrainingOptions, TrainingStep, losses};
+use offshoot_export::training::{
+    LEARNING_RATE, TrainingOptions, TrainingStep, accumulating_program, losses,
+};
 use offshoot_export::{Result, shape};
 use serde::Deserialize;
 
@@ -311,4 +313,52 @@ fn a_loss_that_is_not_finite_leaves_parameters_moments_average_and_count() {
     }
     taken(&mut trainer, &all.batches[1], all.rates[1], ElementType::Float32);
     assert_ne!(state(&trainer), before);
+}
+
+/// A linear model and its mean squared error, for batches of any size.
+fn linear_loss() -> (Graph, graph::Value, Vec<graph::Value>) {
+    let mut g = Graph::new("linear", Lowering::Standard);
+    let x = g.input("x", ElementType::Float32, shape!["batch", 2]).unwrap();
+    let y = g.input("y", ElementType::Float32, shape!["batch", 1]).unwrap();
+    let w = g.initializer("w", graph::Tensor::from_f32(&[2, 1], &[0.5, -0.25])).unwrap();
+    let found = g.matmul(x, w).unwrap();
+    let loss = losses::mean_squared_error(&mut g, found, y).unwrap();
+    (g, loss, vec![w])
+}
+
+#[test]
+fn accumulated_batches_are_one_step_of_all_of_them() {
+    let (optimizer, options) = (AdamW::default(), TrainingOptions::default());
+    let x = ndarray::array![[1.0f32, 2.0], [-0.5, 0.25], [3.0, -1.0], [0.5, 0.75]];
+    let y = ndarray::array![[1.0f32], [0.0], [-2.0], [4.0]];
+    let rate = || ("learning_rate", Tensor::from(0.1f32));
+
+    let (g, loss, weights) = linear_loss();
+    let step = TrainingStep::new(g, loss, &weights, &optimizer, &options).unwrap();
+    let mut whole = trainer(&step.program("whole").unwrap());
+    let (g, loss, weights) = linear_loss();
+    let program = accumulating_program("parts", g, loss, &weights, &optimizer, &options).unwrap();
+    let mut parts = trainer(&program);
+
+    // Nothing is there to be applied, and the state stays.
+    assert!(parts.run("update", &[rate()]).is_err());
+    for _ in 0..3 {
+        let all = whole.step(&[("x", (&x).into()), ("y", (&y).into()), rate()]).unwrap();
+        for rows in [0..2, 2..4] {
+            let x = x.slice(ndarray::s![rows.clone(), ..]).to_owned();
+            let y = y.slice(ndarray::s![rows, ..]).to_owned();
+            parts.run("accumulate", &[("x", (&x).into()), ("y", (&y).into())]).unwrap();
+        }
+        let applied = parts.run("update", &[rate()]).unwrap();
+        let norms = [&all, &applied].map(|outputs| outputs.scalar("gradient_norm").unwrap());
+        assert!((norms[0] - norms[1]).abs() < 1e-5 * norms[0], "{norms:?}");
+        let found = numbers(&parts.parameter("w").unwrap());
+        let expected = numbers(&whole.parameter("w").unwrap());
+        for (a, b) in found.iter().zip(&expected) {
+            assert!((a - b).abs() < 1e-6, "{found:?} {expected:?}");
+        }
+        assert_eq!(numbers(&parts.state("w.gradient").unwrap()), [0.0, 0.0]);
+        assert_eq!(parts.state("accumulated_batches").unwrap().scalar().unwrap(), 0.0);
+    }
+    assert_eq!((whole.steps(), parts.steps()), (3, 3));
 }

@@ -23,11 +23,13 @@
 //! # Ok::<(), offshoot_export::Error>(())
 //! ```
 
+mod accumulation;
 pub mod losses;
 pub mod optimizers;
 mod program;
 mod state;
 
+pub use self::accumulation::accumulating_program;
 use self::optimizers::{Context, Optimizer};
 pub use self::state::StateTensor;
 use crate::differentiate::gradients;
@@ -79,61 +81,80 @@ impl TrainingStep {
         options: &TrainingOptions,
     ) -> Result<Self> {
         let g = &mut graph;
-        if parameters.is_empty() {
-            return Err(Error::Gradient("there is no parameter to train".into()));
-        }
-        let gradients = gradients(g, loss, parameters)?;
-        let norm = g.in_scope("gradient_norm", |g| joint_norm(g, &gradients))?;
-        let gradients = match options.max_gradient_norm {
-            Some(most) => g.in_scope("clip", |g| clipped(g, &gradients, norm, most))?,
-            None => gradients,
-        };
+        let gradients = parameter_gradients(g, loss, parameters)?;
         let rate = g.input(LEARNING_RATE, ElementType::Float32, vec![])?;
-        let count = g.initializer("step", Tensor::from_f32(&[], &[0.0]))?;
-        let one = g.scalar(1.0)?;
-        let next = g.in_scope("optimizer", |g| g.add(count, one))?;
-        let prepared = g.in_scope("optimizer", |g| optimizer.prepare(g, rate, next))?;
-
-        let mut state = Vec::new();
-        for (&parameter, &gradient) in parameters.iter().zip(&gradients) {
-            let name = g.value_name(parameter).to_owned();
-            let kind = g.tensor_type(parameter)?.clone();
-            let decays = kind.rank() > 1 && !options.no_decay.contains(&name);
-            let mut kept = Vec::new();
-            for suffix in optimizer.state() {
-                let zeros = zeros(g, parameter)?;
-                let name = format!("{name}.{suffix}");
-                kept.push((name.clone(), g.root_initializer(&name, zeros)?));
-            }
-            let values: Vec<Value> = kept.iter().map(|(_, value)| *value).collect();
-            let scope = format!("optimizer/{name}");
-            let context = Context { parameter, gradient, state: &values, decays };
-            let update = g.in_scope(&scope, |g| optimizer.update(g, &prepared, &context))?;
-            let average = match options.average_decay {
-                Some(decay) => {
-                    let name = format!("{name}.average");
-                    let start = state::initial(g, parameter)?;
-                    let value = g.root_initializer(&name, start)?;
-                    let next = g.in_scope(&scope, |g| {
-                        moved_towards(g, value, update.parameter, 1.0 - f64::from(decay))
-                    })?;
-                    Some((name, value, next))
-                }
-                None => None,
-            };
-            state.push(StateTensor::take(g, StateKind::Parameter, &name, update.parameter)?);
-            for ((name, _), next) in kept.iter().zip(&update.state) {
-                state.push(StateTensor::take(g, StateKind::Optimizer, name, *next)?);
-            }
-            if let Some((name, _, next)) = average {
-                state.push(StateTensor::take(g, StateKind::Average, &name, next)?);
-            }
-        }
-        state.push(StateTensor::take(g, StateKind::Other, "step", next)?);
+        let (state, norm) = update(g, parameters, &gradients, rate, optimizer, options)?;
         name_output(g, "loss", loss)?;
         name_output(g, "gradient_norm", norm)?;
         Ok(Self { graph, state })
     }
+}
+
+/// The gradients of a loss by all parameters, of which there must be one.
+fn parameter_gradients(g: &mut Graph, loss: Value, parameters: &[Value]) -> Result<Vec<Value>> {
+    if parameters.is_empty() {
+        return Err(Error::Gradient("there is no parameter to train".into()));
+    }
+    gradients(g, loss, parameters)
+}
+
+/// Adds the update of all parameters by their gradients, and makes state of them and of
+/// what is kept for them. Returns the state and the joint norm of the gradients.
+fn update(
+    g: &mut Graph,
+    parameters: &[Value],
+    gradients: &[Value],
+    rate: Value,
+    optimizer: &dyn Optimizer,
+    options: &TrainingOptions,
+) -> Result<(Vec<StateTensor>, Value)> {
+    let norm = g.in_scope("gradient_norm", |g| joint_norm(g, gradients))?;
+    let gradients = match options.max_gradient_norm {
+        Some(most) => g.in_scope("clip", |g| clipped(g, gradients, norm, most))?,
+        None => gradients.to_vec(),
+    };
+    let count = g.initializer("step", Tensor::from_f32(&[], &[0.0]))?;
+    let one = g.scalar(1.0)?;
+    let next = g.in_scope("optimizer", |g| g.add(count, one))?;
+    let prepared = g.in_scope("optimizer", |g| optimizer.prepare(g, rate, next))?;
+
+    let mut state = Vec::new();
+    for (&parameter, &gradient) in parameters.iter().zip(&gradients) {
+        let name = g.value_name(parameter).to_owned();
+        let kind = g.tensor_type(parameter)?.clone();
+        let decays = kind.rank() > 1 && !options.no_decay.contains(&name);
+        let mut kept = Vec::new();
+        for suffix in optimizer.state() {
+            let zeros = zeros(g, parameter)?;
+            let name = format!("{name}.{suffix}");
+            kept.push((name.clone(), g.root_initializer(&name, zeros)?));
+        }
+        let values: Vec<Value> = kept.iter().map(|(_, value)| *value).collect();
+        let scope = format!("optimizer/{name}");
+        let context = Context { parameter, gradient, state: &values, decays };
+        let update = g.in_scope(&scope, |g| optimizer.update(g, &prepared, &context))?;
+        let average = match options.average_decay {
+            Some(decay) => {
+                let name = format!("{name}.average");
+                let start = state::initial(g, parameter)?;
+                let value = g.root_initializer(&name, start)?;
+                let next = g.in_scope(&scope, |g| {
+                    moved_towards(g, value, update.parameter, 1.0 - f64::from(decay))
+                })?;
+                Some((name, value, next))
+            }
+            None => None,
+        };
+        state.push(StateTensor::take(g, StateKind::Parameter, &name, update.parameter)?);
+        for ((name, _), next) in kept.iter().zip(&update.state) {
+            state.push(StateTensor::take(g, StateKind::Optimizer, name, *next)?);
+        }
+        if let Some((name, _, next)) = average {
+            state.push(StateTensor::take(g, StateKind::Average, &name, next)?);
+        }
+    }
+    state.push(StateTensor::take(g, StateKind::Other, "step", next)?);
+    Ok((state, norm))
 }
 
 /// Makes a value the output of a name, unless it is that already.
