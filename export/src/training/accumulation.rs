@@ -73,7 +73,7 @@ pub fn accumulating_program(
     for name in &names {
         accumulate = accumulate.reads(name, name);
     }
-    for state in kept.into_iter() {
+    for state in kept {
         accumulate = accumulate.reads(&state.name, &state.name);
         accumulate = accumulate.writes(&state.output, &state.name);
         builder.state(&state.name, state.initial, state.kind)?;
@@ -90,6 +90,9 @@ pub fn accumulating_program(
     Ok(builder)
 }
 
+/// A name of the state with the output that gives its new value.
+type Written = (String, String);
+
 /// Adds to `g` the update by mean gradients; returns the state, and the sums with the
 /// outputs that set them to zero.
 fn updating(
@@ -98,7 +101,7 @@ fn updating(
     names: &[String],
     optimizer: &dyn Optimizer,
     options: &TrainingOptions,
-) -> Result<(Vec<StateTensor>, Vec<(String, String)>)> {
+) -> Result<(Vec<StateTensor>, Vec<Written>)> {
     let count = g.input(BATCHES, ElementType::Float32, vec![])?;
     let rate = g.input(LEARNING_RATE, ElementType::Float32, vec![])?;
     let mut means = Vec::with_capacity(weights.len());
