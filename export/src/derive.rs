@@ -8,7 +8,7 @@ use offshoot::bundle::{Bundle, Change, MODEL, Manifest, WEIGHTS};
 use protobuf::Message;
 use tempfile::TempDir;
 
-use crate::archive::{self, BundleWriter, Written, copy_entry};
+use crate::archive::{self, BundleWriter, Written, copy_graph};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::graph::external::{Layout, WEIGHTS_FILE};
@@ -39,12 +39,7 @@ impl Derivation {
             .suffix(".partial")
             .tempdir_in(archive::parent(output))
             .map_err(Error::io("write", output))?;
-        for name in [MODEL, WEIGHTS] {
-            if source.contains(name) {
-                let path = folder.path().join(name);
-                copy_entry(&source, name, &path, output, stop.as_deref(), &mut |_| {})?;
-            }
-        }
+        copy_graph(&source, folder.path(), output, stop.as_deref(), &mut |_| {})?;
         Ok(Self { source, folder, stop })
     }
 

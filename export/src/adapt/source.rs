@@ -1,9 +1,9 @@
 //! The graph of a bundle, with its weights at hand.
 
-use offshoot::bundle::{Bundle, MODEL, WEIGHTS};
+use offshoot::bundle::{Bundle, MODEL};
 use tempfile::TempDir;
 
-use crate::archive::copy_entry;
+use crate::archive::copy_graph;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::graph::read::read;
@@ -25,12 +25,7 @@ impl EncoderGraph {
     /// for the copy; those of [`read`].
     pub fn read(bundle: &Bundle) -> Result<Self> {
         let folder = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
-        for name in [MODEL, WEIGHTS] {
-            if bundle.contains(name) {
-                let path = folder.path().join(name);
-                copy_entry(bundle, name, &path, &path, None, &mut |_| {})?;
-            }
-        }
+        copy_graph(bundle, folder.path(), folder.path(), None, &mut |_| {})?;
         let graph = read(&folder.path().join(MODEL))?.graph;
         Ok(Self { graph, _folder: folder })
     }

@@ -6,7 +6,7 @@ mod unpack;
 mod writer;
 
 pub(crate) use target::{Target, check_free, parent, sync_folder};
-pub(crate) use unpack::copy_entry;
+pub(crate) use unpack::copy_graph;
 pub use unpack::unpack;
 pub(crate) use writer::check_stop;
 pub use writer::{BundleWriter, Written};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use offshoot::bundle::Bundle;
+use offshoot::bundle::{Bundle, MODEL, WEIGHTS};
 
 use super::target::{parent, sync_folder};
 use super::writer::check_stop;
@@ -75,9 +75,26 @@ pub fn unpack(
     Ok(())
 }
 
+/// Copies the graph and the weights of a bundle, digests checked, to the folder `folder`.
+/// Otherwise as [`copy_entry`].
+pub(crate) fn copy_graph(
+    bundle: &Bundle,
+    folder: &Path,
+    shown: &Path,
+    stop: Option<&AtomicBool>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<()> {
+    for name in [MODEL, WEIGHTS] {
+        if bundle.contains(name) {
+            copy_entry(bundle, name, &folder.join(name), shown, stop, progress)?;
+        }
+    }
+    Ok(())
+}
+
 /// Copies an entry, its digest checked, to the new file `path`, which errors call `shown`.
 /// `progress` is told the bytes of each part.
-pub(crate) fn copy_entry(
+fn copy_entry(
     bundle: &Bundle,
     name: &str,
     path: &Path,

@@ -155,8 +155,7 @@ impl<'a> Backward<'a> {
 
     /// `x · number`.
     pub(crate) fn scaled(&mut self, x: Value, number: f64) -> Result<Value> {
-        let factor = self.number(x, number)?;
-        self.pair("Mul", x, factor)
+        self.g.scaled(x, number)
     }
 
     /// A sum over `axes`, which are kept with size 1.
@@ -268,12 +267,7 @@ fn sum_to_shape(g: &mut Graph, gradient: Value, like: Value, lead: usize) -> Res
 pub(crate) fn filled_like(g: &mut Graph, like: Value, value: f64) -> Result<Value> {
     let kind = g.tensor_type(like)?.clone();
     let number = g.scalar_of(kind.element, value)?;
-    let sizes: Option<Vec<i64>> =
-        kind.shape.iter().map(|dim| dim.fixed().map(|size| size as i64)).collect();
-    let sizes = match sizes {
-        Some(sizes) => g.integers(&sizes)?,
-        None => g.op("Shape", &[like], vec![])?,
-    };
+    let sizes = shape_of(g, like)?;
     g.push("Expand", &[number, sizes], vec![], kind)
 }
 

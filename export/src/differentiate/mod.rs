@@ -133,26 +133,17 @@ fn total(
     value: Value,
 ) -> Result<Option<Value>> {
     let Some(parts) = sums.get(&value).cloned() else { return Ok(None) };
-    let joined = if parts.len() > 1 { slices::joined(graph, &parts)? } else { None };
     let sum = match parts[..] {
         [] => return Ok(None),
         [one] => one,
-        _ if joined.is_some() => return Ok(replace(sums, value, joined)),
-        [a, b] => graph.op("Add", &[a, b], vec![])?,
-        _ => graph.op("Sum", &parts, vec![])?,
+        _ => match slices::joined(graph, &parts)? {
+            Some(joined) => joined,
+            None if parts.len() == 2 => graph.op("Add", &parts, vec![])?,
+            None => graph.op("Sum", &parts, vec![])?,
+        },
     };
     sums.insert(value, vec![sum]);
     Ok(Some(sum))
-}
-
-/// Remembers the sum of a value's gradients.
-fn replace(
-    sums: &mut HashMap<Value, Vec<Value>>,
-    value: Value,
-    sum: Option<Value>,
-) -> Option<Value> {
-    sums.insert(value, sum.into_iter().collect());
-    sum
 }
 
 /// A node's name, or its operator and first output where it has none.

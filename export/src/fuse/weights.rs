@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use offshoot::bundle::{Bundle, MODEL, WEIGHTS};
+use offshoot::bundle::Bundle;
 use tempfile::TempDir;
 
-use crate::archive::{copy_entry, parent};
+use crate::archive::{copy_graph, parent};
 use crate::error::{Error, Result};
 
 /// Copies the graph and the weights of `bundle`, digests checked, to a folder that is removed
@@ -23,14 +23,9 @@ pub(super) fn copy(
         .tempdir_in(parent(output))
         .map_err(Error::io("write", output))?;
     let mut done = 0u64;
-    for name in [MODEL, WEIGHTS] {
-        if !bundle.contains(name) {
-            continue;
-        }
-        copy_entry(bundle, name, &folder.path().join(name), output, stop, &mut |part| {
-            done = done.saturating_add(part);
-            progress(done);
-        })?;
-    }
+    copy_graph(bundle, folder.path(), output, stop, &mut |part| {
+        done = done.saturating_add(part);
+        progress(done);
+    })?;
     Ok(folder)
 }

@@ -5,8 +5,10 @@ pub(crate) mod external;
 mod options;
 mod prepared;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+pub(crate) use options::thread_count;
 pub use options::{OpenOptions, Spinning, WeightCache};
 use ort::ep;
 use ort::logging::LogLevel;
@@ -25,12 +27,6 @@ use crate::library::Engine;
 /// crate's own allocator ([`crate::memory`]) where it could be registered.
 fn builder(options: &OpenOptions, engine_: &Engine, threads: usize) -> Result<SessionBuilder> {
     let act = "set session options";
-    let spin = |on: bool| if on { "1" } else { "0" };
-    let (allow, stop) = match options.spinning {
-        Spinning::WithinCalls => (true, true),
-        Spinning::Off => (false, false),
-        Spinning::Always => (true, false),
-    };
     let mut builder = Session::builder(engine_.environment())
         .map_err(engine(act))?
         .with_log_level(LogLevel::Error)
@@ -46,17 +42,23 @@ fn builder(options: &OpenOptions, engine_: &Engine, threads: usize) -> Result<Se
         // Products of bytes saturate on x86 processors without VNNI; this takes the slower
         // kernels that do not, on those only.
         .with_config_entry("session.x64quantprecision", "1")
-        .map_err(engine(act))?
-        .with_config_entry("session.intra_op.allow_spinning", spin(allow))
-        .map_err(engine(act))?
-        .with_config_entry("session.force_spinning_stop", spin(stop))
         .map_err(engine(act))?;
     if engine_.is_pooled() {
         builder =
             builder.with_config_entry("session.use_env_allocators", "1").map_err(engine(act))?;
     }
-    for (key, value) in &options.config {
-        builder = builder.with_config_entry(key, value).map_err(engine(act))?;
+    configured(builder, options.spinning, &options.config)
+}
+
+/// Sets how waiting threads behave, then the caller's own entries, which win.
+pub(crate) fn configured(
+    mut builder: SessionBuilder,
+    spinning: Spinning,
+    config: &BTreeMap<String, String>,
+) -> Result<SessionBuilder> {
+    let own = config.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    for (key, value) in spinning.entries().into_iter().chain(own) {
+        builder = builder.with_config_entry(key, value).map_err(engine("set session options"))?;
     }
     Ok(builder)
 }

@@ -22,6 +22,24 @@ pub enum Spinning {
     Always,
 }
 
+impl Spinning {
+    /// As ONNX Runtime's session options.
+    pub(crate) fn entries(self) -> [(&'static str, &'static str); 2] {
+        let (allow, stop) = match self {
+            Self::WithinCalls => ("1", "1"),
+            Self::Off => ("0", "0"),
+            Self::Always => ("1", "0"),
+        };
+        [("session.intra_op.allow_spinning", allow), ("session.force_spinning_stop", stop)]
+    }
+}
+
+/// The number of threads that is meant: that which was asked for, or as many as the process
+/// may use.
+pub(crate) fn thread_count(asked: Option<NonZeroUsize>) -> usize {
+    asked.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+}
+
 /// Where the weights that were laid out for this machine are kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum WeightCache {
@@ -122,8 +140,6 @@ impl OpenOptions {
 
     /// The number of threads that these options mean on this machine.
     pub(crate) fn thread_count(&self) -> usize {
-        self.threads
-            .or_else(|| std::thread::available_parallelism().ok())
-            .map_or(1, NonZeroUsize::get)
+        thread_count(self.threads)
     }
 }

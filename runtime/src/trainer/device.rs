@@ -9,7 +9,7 @@ use ort::session::builder::SessionBuilder;
 use super::options::{Arena, Device, TrainerOptions};
 use crate::error::{Error, Result, engine};
 use crate::library::{Engine, LIBRARY_VARIABLE, TESTED_VERSION};
-use crate::session::Spinning;
+use crate::session::configured;
 
 /// A session builder for a procedure on `device`; `capture` asks for a CUDA graph.
 pub(super) fn builder(
@@ -19,12 +19,6 @@ pub(super) fn builder(
     capture: bool,
 ) -> Result<SessionBuilder> {
     let act = "set session options";
-    let flag = |on: bool| if on { "1" } else { "0" };
-    let (allow, stop) = match options.spinning {
-        Spinning::WithinCalls => (true, true),
-        Spinning::Off => (false, false),
-        Spinning::Always => (true, false),
-    };
     let mut builder = Session::builder(engine_.environment())
         .map_err(engine(act))?
         // What fails is an error of the call, not a line on the terminal.
@@ -39,10 +33,6 @@ pub(super) fn builder(
         .with_deterministic_compute(options.deterministic)
         .map_err(engine(act))?
         .with_optimization_level(options.optimization.level())
-        .map_err(engine(act))?
-        .with_config_entry("session.intra_op.allow_spinning", flag(allow))
-        .map_err(engine(act))?
-        .with_config_entry("session.force_spinning_stop", flag(stop))
         .map_err(engine(act))?;
     if let Device::Cuda { index } = device {
         builder = with_cuda(builder, index, capture)?;
@@ -51,10 +41,7 @@ pub(super) fn builder(
     builder = builder
         .with_execution_providers([ep::CPU::default().with_arena_allocator(arena).build()])
         .map_err(engine(act))?;
-    for (key, value) in &options.config {
-        builder = builder.with_config_entry(key, value).map_err(engine(act))?;
-    }
-    Ok(builder)
+    configured(builder, options.spinning, &options.config)
 }
 
 /// Opens sessions with `act` on the device that the options ask for, or on the CPU where

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use ort::session::builder::GraphOptimizationLevel;
 
 use crate::library::Engine;
-use crate::session::Spinning;
+use crate::session::{Spinning, thread_count};
 
 /// Where a program's procedures compute and its state lies.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -175,8 +175,6 @@ impl TrainerOptions {
 
     /// The number of threads that these options mean on this machine.
     pub(super) fn thread_count(&self) -> usize {
-        self.threads
-            .or_else(|| std::thread::available_parallelism().ok())
-            .map_or(1, NonZeroUsize::get)
+        thread_count(self.threads)
     }
 }

@@ -38,6 +38,13 @@ impl Graph {
         self.binary("Mul", a, b)
     }
 
+    /// Elements times a number.
+    pub(crate) fn scaled(&mut self, x: Value, number: f64) -> Result<Value> {
+        let element = self.tensor_type(x)?.element;
+        let number = self.scalar_of(element, number)?;
+        self.mul(x, number)
+    }
+
     /// Elementwise quotient, broadcasting.
     ///
     /// # Errors

@@ -41,7 +41,8 @@ impl Graph {
     /// [`Error::Operator`](crate::Error::Operator) when shapes or types do not fit.
     pub fn unit_norm(&mut self, x: Value) -> Result<Value> {
         let norm = self.reduce_l2(x, -1)?;
-        let least = self.scalar(1e-12)?;
+        let element = self.tensor_type(x)?.element;
+        let least = self.scalar_of(element, 1e-12)?;
         let norm = self.max(norm, least)?;
         self.div(x, norm)
     }

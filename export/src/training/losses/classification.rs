@@ -1,6 +1,6 @@
 //! Cross-entropy.
 
-use super::{mean, scaled, total};
+use super::{mean, total};
 use crate::error::Result;
 use crate::graph::{Attribute, ElementType, Graph, Tensor, Value};
 
@@ -57,8 +57,8 @@ pub fn cross_entropy(
         if settings.label_smoothing > 0.0 {
             let even = g.reduce_mean(log, -1)?;
             let even = g.squeeze(even, 1)?;
-            let even = scaled(g, even, settings.label_smoothing)?;
-            rows = scaled(g, rows, 1.0 - settings.label_smoothing)?;
+            let even = g.scaled(even, settings.label_smoothing)?;
+            rows = g.scaled(rows, 1.0 - settings.label_smoothing)?;
             rows = g.add(rows, even)?;
         }
         let counted = g.not(skipped)?;

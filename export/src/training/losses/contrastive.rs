@@ -1,14 +1,14 @@
 //! Losses that pull pairs together and push others apart.
 
 use super::classification::diagonal;
-use super::{mean, normalized, scaled, total};
+use super::{mean, total};
 use crate::error::Result;
 use crate::graph::{Attribute, ElementType, Graph, Value};
 
 /// Cosines of all rows of `a` with all rows of `b`, divided by `temperature` (float, of
 /// no dimensions).
 fn similarities(g: &mut Graph, a: Value, b: Value, temperature: Value) -> Result<Value> {
-    let (a, b) = (normalized(g, a)?, normalized(g, b)?);
+    let (a, b) = (g.unit_norm(a)?, g.unit_norm(b)?);
     let flipped = g.transpose(b, &[1, 0])?;
     let scores = g.matmul(a, flipped)?;
     g.div(scores, temperature)
@@ -52,7 +52,7 @@ pub fn multiple_negatives_ranking(
         let flipped = g.transpose(scores, &[1, 0])?;
         let back = diagonal(g, flipped)?;
         let sum = g.add(there, back)?;
-        scaled(g, sum, 0.5)
+        g.scaled(sum, 0.5)
     })
 }
 
@@ -77,7 +77,7 @@ pub fn nt_xent(g: &mut Graph, first: Value, second: Value, temperature: Value) -
         let there = beside(g, other, own)?;
         let back = beside(g, flipped, twin)?;
         let sum = g.add(there, back)?;
-        scaled(g, sum, 0.5)
+        g.scaled(sum, 0.5)
     })
 }
 

@@ -25,24 +25,3 @@ fn mean(g: &mut Graph, x: Value) -> Result<Value> {
 fn total(g: &mut Graph, x: Value) -> Result<Value> {
     g.op("ReduceSum", &[x], vec![Attribute::int("keepdims", 0)])
 }
-
-/// `x · number`.
-fn scaled(g: &mut Graph, x: Value, number: f64) -> Result<Value> {
-    let element = g.tensor_type(x)?.element;
-    let number = g.scalar_of(element, number)?;
-    g.mul(x, number)
-}
-
-/// A mean over one dimension, kept with size 1.
-fn mean_over(g: &mut Graph, x: Value, axis: i64) -> Result<Value> {
-    g.reduce_mean(x, axis)
-}
-
-/// Rows divided by their Euclidean norm, which is taken as at least 1e-12.
-fn normalized(g: &mut Graph, x: Value) -> Result<Value> {
-    let norm = g.reduce_l2(x, -1)?;
-    let element = g.tensor_type(x)?.element;
-    let least = g.scalar_of(element, 1e-12)?;
-    let norm = g.max(norm, least)?;
-    g.div(x, norm)
-}

@@ -1,6 +1,6 @@
 //! Losses without negatives: features that carry something, and not the same thing.
 
-use super::{mean_over, scaled, total};
+use super::total;
 use crate::error::Result;
 use crate::graph::{Graph, Value};
 
@@ -31,7 +31,7 @@ impl Default for Vicreg {
 pub fn vicreg(g: &mut Graph, first: Value, second: Value, weights: &Vicreg) -> Result<Value> {
     g.in_scope("vicreg", |g| {
         let invariance = super::mean_squared_error(g, first, second)?;
-        let mut loss = scaled(g, invariance, weights.invariance)?;
+        let mut loss = g.scaled(invariance, weights.invariance)?;
         for view in [first, second] {
             let (centred, less) = centred(g, view)?;
             let square = g.mul(centred, centred)?;
@@ -45,7 +45,7 @@ pub fn vicreg(g: &mut Graph, first: Value, second: Value, weights: &Vicreg) -> R
             let lack = g.sub(one, spread)?;
             let lack = g.relu(lack)?;
             let lack = super::mean(g, lack)?;
-            let lack = scaled(g, lack, weights.variance / 2.0)?;
+            let lack = g.scaled(lack, weights.variance / 2.0)?;
             loss = g.add(loss, lack)?;
 
             let product = gram(g, centred, centred)?;
@@ -55,7 +55,7 @@ pub fn vicreg(g: &mut Graph, first: Value, second: Value, weights: &Vicreg) -> R
             let Some(width) = width else {
                 return Err(g.error("vicreg", "the number of features is not known".into()));
             };
-            let off = scaled(g, off, weights.covariance / width.max(1) as f64)?;
+            let off = g.scaled(off, weights.covariance / width.max(1) as f64)?;
             loss = g.add(loss, off)?;
         }
         Ok(loss)
@@ -99,7 +99,7 @@ pub fn barlow_twins(
         let lack = g.mul(lack, lack)?;
         let lack = total(g, lack)?;
         let off = off_diagonal(g, correlation)?;
-        let off = scaled(g, off, settings.redundancy)?;
+        let off = g.scaled(off, settings.redundancy)?;
         g.add(lack, off)
     })
 }
@@ -114,7 +114,7 @@ fn rows(g: &mut Graph, x: Value) -> Result<Value> {
 
 /// Rows less their mean, and the number of rows less one, at least one.
 fn centred(g: &mut Graph, x: Value) -> Result<(Value, Value)> {
-    let mean = mean_over(g, x, 0)?;
+    let mean = g.reduce_mean(x, 0)?;
     let centred = g.sub(x, mean)?;
     let element = g.tensor_type(x)?.element;
     let one = g.scalar_of(element, 1.0)?;
@@ -126,10 +126,10 @@ fn centred(g: &mut Graph, x: Value) -> Result<(Value, Value)> {
 
 /// Features of mean 0 and variance 1 (with 1e-5 added) over the rows.
 fn standardized(g: &mut Graph, x: Value) -> Result<Value> {
-    let mean = mean_over(g, x, 0)?;
+    let mean = g.reduce_mean(x, 0)?;
     let centred = g.sub(x, mean)?;
     let square = g.mul(centred, centred)?;
-    let variance = mean_over(g, square, 0)?;
+    let variance = g.reduce_mean(square, 0)?;
     let element = g.tensor_type(x)?.element;
     let epsilon = g.scalar_of(element, 1e-5)?;
     let variance = g.add(variance, epsilon)?;

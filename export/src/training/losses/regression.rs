@@ -1,6 +1,6 @@
 //! Distances between predictions and targets.
 
-use super::{mean, normalized, scaled};
+use super::mean;
 use crate::error::Result;
 use crate::graph::{Graph, Value};
 
@@ -32,7 +32,7 @@ pub fn huber(g: &mut Graph, prediction: Value, target: Value, delta: f64) -> Res
         let near = g.op("Min", &[size, edge], vec![])?;
         let product = g.mul(near, size)?;
         let square = g.mul(near, near)?;
-        let half = scaled(g, square, 0.5)?;
+        let half = g.scaled(square, 0.5)?;
         let loss = g.sub(product, half)?;
         mean(g, loss)
     })
@@ -44,7 +44,7 @@ pub fn huber(g: &mut Graph, prediction: Value, target: Value, delta: f64) -> Res
 /// As [`mean_squared_error`].
 pub fn cosine(g: &mut Graph, prediction: Value, target: Value) -> Result<Value> {
     g.in_scope("cosine", |g| {
-        let (a, b) = (normalized(g, prediction)?, normalized(g, target)?);
+        let (a, b) = (g.unit_norm(prediction)?, g.unit_norm(target)?);
         let product = g.mul(a, b)?;
         let cosines = g.reduce_sum(product, -1)?;
         let element = g.tensor_type(cosines)?.element;

@@ -1,6 +1,6 @@
 //! Layer-wise adaptive moments, for large batches.
 
-use super::{AdamW, Context, Optimizer, Prepared, Update, as_type_of, averaged, scaled};
+use super::{AdamW, Context, Optimizer, Prepared, Update, as_type_of, averaged};
 use crate::error::Result;
 use crate::graph::{Attribute, Graph, Value};
 
@@ -47,7 +47,7 @@ impl Optimizer for Lamb {
         let way = g.div(mean, divisor)?;
         let mut way = g.mul(way, factor)?;
         if self.adam.weight_decay != 0.0 && context.decays {
-            let pull = scaled(g, parameter, self.adam.weight_decay)?;
+            let pull = g.scaled(parameter, self.adam.weight_decay)?;
             way = g.add(way, pull)?;
         }
         let (length, step) = (norm(g, parameter)?, norm(g, way)?);

@@ -61,17 +61,10 @@ pub trait Optimizer {
     fn update(&self, g: &mut Graph, prepared: &Prepared, context: &Context<'_>) -> Result<Update>;
 }
 
-/// `a · number`.
-fn scaled(g: &mut Graph, a: Value, number: f64) -> Result<Value> {
-    let element = g.tensor_type(a)?.element;
-    let number = g.scalar_of(element, number)?;
-    g.mul(a, number)
-}
-
 /// `number · old + (1 - number) · new`.
 fn averaged(g: &mut Graph, old: Value, new: Value, number: f64) -> Result<Value> {
-    let old = scaled(g, old, number)?;
-    let new = scaled(g, new, 1.0 - number)?;
+    let old = g.scaled(old, number)?;
+    let new = g.scaled(new, 1.0 - number)?;
     g.add(old, new)
 }
 

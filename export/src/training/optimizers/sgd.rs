@@ -1,6 +1,6 @@
 //! Stochastic gradient descent.
 
-use super::{Context, Optimizer, Prepared, Update, as_type_of, scaled};
+use super::{Context, Optimizer, Prepared, Update, as_type_of};
 use crate::error::Result;
 use crate::graph::{Graph, Value};
 
@@ -29,17 +29,17 @@ impl Optimizer for Sgd {
     fn update(&self, g: &mut Graph, prepared: &Prepared, context: &Context<'_>) -> Result<Update> {
         let mut gradient = context.gradient;
         if self.weight_decay != 0.0 && context.decays {
-            let pull = scaled(g, context.parameter, self.weight_decay)?;
+            let pull = g.scaled(context.parameter, self.weight_decay)?;
             gradient = g.add(gradient, pull)?;
         }
         let mut state = vec![];
         let mut way = gradient;
         if let Some(&momentum) = context.state.first() {
-            let kept = scaled(g, momentum, self.momentum)?;
+            let kept = g.scaled(momentum, self.momentum)?;
             let momentum = g.add(kept, gradient)?;
             way = momentum;
             if self.nesterov {
-                let ahead = scaled(g, momentum, self.momentum)?;
+                let ahead = g.scaled(momentum, self.momentum)?;
                 way = g.add(gradient, ahead)?;
             }
             state.push(momentum);

@@ -132,17 +132,11 @@ fn of_channels(
     small: Value,
     w: Value,
 ) -> Result<Value> {
-    let (window, spatial) = (&layer.window, layer.spatial());
-    let mut turned = channels_last(b, large)?;
-    if window.pads.iter().any(|&pad| pad != 0) {
-        let (before, after) = window.padding();
-        let pads = [&[0][..], &before, &[0, 0], &after, &[0]].concat();
-        let pads = b.g.integers(&pads)?;
-        turned = b.pair("Pad", turned, pads)?;
-    }
+    let turned = channels_last(b, large)?;
+    let turned = padded(b, layer, turned, 1)?;
     let small = channels_last(b, small)?;
     let kind = b.g.tensor_type(small)?.clone();
-    let all = b.g.integers(&(0..=spatial as i64).collect::<Vec<_>>())?;
+    let all = b.g.integers(&(0..=layer.spatial() as i64).collect::<Vec<_>>())?;
     let mut sums = Vec::new();
     for part in taps(b, layer, turned, 1, &kind)? {
         let product = b.pair("Mul", part, small)?;
@@ -162,17 +156,24 @@ fn channels_last(b: &mut Backward<'_>, x: Value) -> Result<Value> {
     b.g.transpose(x, &order)
 }
 
+/// `x` with the window's padding around its spatial dimensions, which begin at `first`.
+fn padded(b: &mut Backward<'_>, layer: &Layer, x: Value, first: usize) -> Result<Value> {
+    if layer.window.pads.iter().all(|&pad| pad == 0) {
+        return Ok(x);
+    }
+    let (before, after) = layer.window.padding();
+    let lead = vec![0; first];
+    // Two dimensions are not spatial: batch and channels.
+    let rest = vec![0; 2 - first];
+    let pads = [&lead, &before, &rest, &lead, &after, &rest].map(Vec::as_slice).concat();
+    let pads = b.g.integers(&pads)?;
+    b.pair("Pad", x, pads)
+}
+
 /// `[inner, kernel, batch · windows]`, for any windows.
 fn unfold(b: &mut Backward<'_>, layer: &Layer, large: Value, small: &TensorType) -> Result<Value> {
-    let window = &layer.window;
-    let mut turned = channels_first(b, large)?;
-    if window.pads.iter().any(|&pad| pad != 0) {
-        let (before, after) = window.padding();
-        let zeros = [0, 0];
-        let pads = [&zeros[..], &before, &zeros, &after].concat();
-        let pads = b.g.integers(&pads)?;
-        turned = b.pair("Pad", turned, pads)?;
-    }
+    let turned = channels_first(b, large)?;
+    let turned = padded(b, layer, turned, 2)?;
     let element = b.g.tensor_type(turned)?.element;
     let batch = small.shape.first().cloned().unwrap_or_else(|| Dim::from(1));
     let mut covered = vec![Dim::from(layer.inner), batch];
