@@ -29,6 +29,11 @@ fn fit(kind: HeadKind, x: &Array2<f32>, y: &[usize], k: usize) -> Head {
     kind.fit(x.view(), y, classes(k)).unwrap()
 }
 
+/// What rounding may change in a probability: the smallest penalty is 1e-5 of the variance, so
+/// that leaving an example out, a resolvent's downdate, multiplies the rounding of 64-bit
+/// floats by up to 1e10, and the scale that is fitted to the result by the scores' size.
+const ROUNDING: f64 = 1e-4;
+
 fn largest_difference(a: &Array2<f64>, b: &Array2<f64>) -> f64 {
     (a - b).fold(0.0, |m: f64, d| m.max(d.abs()))
 }
@@ -59,7 +64,7 @@ proptest! {
             let a = fit(kind, &x, &y, k).predict_proba(x.view()).unwrap();
             let b = fit(kind, &shuffled, &labels, k).predict_proba(x.view()).unwrap();
             let difference = largest_difference(&a, &b);
-            prop_assert!(difference < 1e-6, "{kind}: {difference}");
+            prop_assert!(difference < ROUNDING, "{kind}: {difference}");
         }
     }
 
@@ -71,7 +76,7 @@ proptest! {
             let b = fit(kind, &x, &turned, k).predict_proba(x.view()).unwrap();
             let columns: Vec<usize> = (0..k).map(|class| (class + 1) % k).collect();
             let difference = largest_difference(&a, &b.select(Axis(1), &columns));
-            prop_assert!(difference < 1e-6, "{kind}: {difference}");
+            prop_assert!(difference < ROUNDING, "{kind}: {difference}");
         }
     }
 
@@ -87,7 +92,7 @@ proptest! {
             let a = fit(kind, &x, &y, k).predict_proba(x.view()).unwrap();
             let b = fit(kind, &wide, &y, k).predict_proba(wide.view()).unwrap();
             let difference = largest_difference(&a, &b);
-            prop_assert!(difference < 1e-6, "{kind}: {difference}");
+            prop_assert!(difference < ROUNDING, "{kind}: {difference}");
         }
     }
 

@@ -157,9 +157,10 @@ pub struct RidgeHead {
 }
 
 impl RidgeHead {
-    /// The scale that is likely for this mean margin; that of 1 where there is none.
+    /// The scale that is likely for this mean margin; that of 1 where there is none but what
+    /// rounding left. Scores do not depend on the unit of the embeddings.
     pub(crate) fn prior_scale(margin: f64) -> f64 {
-        PRIOR_SCALE / if margin > f64::MIN_POSITIVE.sqrt() { margin } else { 1.0 }
+        PRIOR_SCALE / if margin > 1e-9 { margin } else { 1.0 }
     }
 
     /// Coefficients `[classes, dimensions]`.

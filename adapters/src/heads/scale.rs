@@ -6,12 +6,18 @@ use ndarray::{Array2, Axis};
 const PRIOR_DEVIATION: f64 = 1.0;
 /// Furthest the logarithm of the scale may lie from the prior's.
 const REACH: f64 = 12.0;
+/// Length of a step in search of the first peak.
+const STRIDE: f64 = 0.5;
 
 /// The scale `τ` that makes `softmax(τ scores)` the most plausible for the true classes.
 ///
 /// This is temperature scaling (Guo et al. 2017, arXiv:1706.04599) made safe for a handful
 /// of examples: `ln τ` has a normal prior around `ln prior` with a standard deviation of 1,
 /// so that separable scores do not send `τ` to infinity and no scores at all give `prior`.
+///
+/// The plausibility may have several peaks above the prior's scale, and which of them Newton's
+/// steps from afar end on hangs on the last bits of the scores. It is the first one, which is
+/// found by walking; below the prior's scale there is one at most.
 ///
 /// `scores` `[examples, classes]` must be made without the example of their row; only rows
 /// for which `usable` holds are read.
@@ -22,19 +28,32 @@ pub(crate) fn fit_scale(
     prior: f64,
 ) -> f64 {
     let center = prior.ln();
-    let (mut low, mut high) = (center - REACH, center + REACH);
-    let mut log = center;
-    for _ in 0..60 {
+    let at = |log: f64| {
         let (slope, curvature) = derivatives(scores, y, &usable, log.exp());
-        let slope = slope + (log - center) / (PRIOR_DEVIATION * PRIOR_DEVIATION);
-        let curvature = curvature + 1.0 / (PRIOR_DEVIATION * PRIOR_DEVIATION);
+        let precision = 1.0 / (PRIOR_DEVIATION * PRIOR_DEVIATION);
+        (slope + (log - center) * precision, curvature + precision)
+    };
+    let (mut low, mut high) = (center, center);
+    if at(center).0 > 0.0 {
+        low = center - REACH;
+    } else {
+        while high < center + REACH {
+            (low, high) = (high, high + STRIDE);
+            if at(high).0 > 0.0 {
+                break;
+            }
+        }
+    }
+    let mut log = if low < center { center } else { low };
+    for _ in 0..60 {
+        let (slope, curvature) = at(log);
         if slope > 0.0 {
             high = log;
         } else {
             low = log;
         }
         let newton = log - slope / curvature;
-        let inside = curvature > 0.0 && newton > low && newton < high;
+        let inside = curvature > 0.0 && newton >= low && newton <= high;
         let next = if inside { newton } else { 0.5 * (low + high) };
         let moved = (next - log).abs();
         log = next;
