@@ -1,6 +1,6 @@
 //! Random bits of the operating system, for what must stay secret.
 
-use offshoot_models::movies::SplitMix64;
+use offshoot_models::random::SplitMix64;
 
 use crate::failure::{Code, Failure, Result};
 

@@ -7,6 +7,7 @@ mod error;
 mod lock;
 pub mod movies;
 pub mod packages;
+pub mod random;
 pub mod tables;
 pub mod tune;
 

@@ -29,6 +29,7 @@ mod cache;
 mod embeddings;
 mod encoder;
 mod error;
+mod image;
 #[cfg(feature = "learner")]
 pub mod learner;
 pub mod library;
@@ -43,6 +44,7 @@ pub use cache::cache_dir;
 pub use embeddings::{Embeddings, to_bits, to_f16, to_int8};
 pub use encoder::{BATCH_TOKENS, EmbedOptions, Encoder, Prompt};
 pub use error::{Error, Result};
+pub use image::{Image, MAX_PIXELS};
 #[cfg(feature = "learner")]
 pub use learner::{Learner, LearnerOptions, Prediction};
 pub use library::Engine;

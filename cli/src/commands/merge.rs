@@ -354,7 +354,7 @@ fn reveals(privacy: &Privacy, statistics: &Statistics) -> String {
 
 #[cfg(test)]
 mod tests {
-    use offshoot_models::movies::SplitMix64;
+    use offshoot_models::random::SplitMix64;
 
     use super::*;
 

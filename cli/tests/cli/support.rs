@@ -215,7 +215,7 @@ fn weights(vocabulary: usize, seed: u64) -> Vec<u8> {
         shapes.push((format!("{name}.weight"), vec![WIDTH]));
         shapes.push((format!("{name}.bias"), vec![WIDTH]));
     }
-    let mut random = offshoot_models::movies::SplitMix64::new(seed);
+    let mut random = offshoot_models::random::SplitMix64::new(seed);
     let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
     for (name, shape) in shapes {
         let start = data.len();

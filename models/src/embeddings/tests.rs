@@ -7,7 +7,7 @@ use half::f16;
 use ndarray::{Array2, Axis, Slice};
 
 use super::*;
-use crate::movies::SplitMix64;
+use crate::random::SplitMix64;
 
 const ROWS: usize = 7;
 const COLUMNS: usize = 4;

@@ -1,42 +1,7 @@
 //! Seeded few-shot draws that any language can make again.
 
 use crate::error::{Error, Result};
-
-/// Steele, Lea and Flood's generator (Fast splittable pseudorandom number generators, 2014):
-/// 64 bits of state, one addition and one mix a number.
-#[derive(Debug, Clone)]
-pub struct SplitMix64 {
-    state: u64,
-}
-
-impl SplitMix64 {
-    /// A generator whose whole state is the seed.
-    pub const fn new(seed: u64) -> Self {
-        Self { state: seed }
-    }
-
-    /// The next 64 bits.
-    pub const fn next_u64(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = self.state;
-        let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number in `0..n`, 0 for `n = 0`: the high word of `next_u64() · n`. Its bias is below
-    /// `n / 2^64`.
-    pub fn below(&mut self, n: usize) -> usize {
-        ((u128::from(self.next_u64()) * n as u128) >> 64) as usize
-    }
-
-    /// Puts `items` in an order in which each is as likely as any other (Fisher–Yates).
-    pub fn shuffle<T>(&mut self, items: &mut [T]) {
-        for at in (1..items.len()).rev() {
-            items.swap(at, self.below(at + 1));
-        }
-    }
-}
+use crate::random::SplitMix64;
 
 /// Which examples train a head and which test it, as indices into the labels.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use std::path::Path;
 use bzip2::read::MultiBzDecoder;
 use serde::Deserialize;
 
-pub use draws::{Draw, SplitMix64, few_shot};
+pub use draws::{Draw, few_shot};
 
 use crate::error::{Error, Result};
 

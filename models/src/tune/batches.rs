@@ -5,7 +5,7 @@ use offshoot::{Tokenizer, Truncation};
 
 use super::{TuneOptions, TuningExamples};
 use crate::error::{Error, Result};
-use crate::movies::SplitMix64;
+use crate::random::SplitMix64;
 
 /// Texts of one step, padded on the right.
 #[derive(Debug, Default)]
