@@ -4,6 +4,7 @@
 
 pub mod data;
 pub mod embeddings;
+pub mod encoders;
 mod error;
 mod lock;
 pub mod movies;
