@@ -9,6 +9,7 @@ pub mod encoders;
 mod error;
 mod lock;
 pub mod movies;
+pub mod objectives;
 pub mod packages;
 pub mod random;
 pub mod tables;

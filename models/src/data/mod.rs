@@ -30,6 +30,17 @@ pub enum Kind {
     Signal,
 }
 
+impl Kind {
+    /// What several of its examples are called.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Text => "texts",
+            Self::Image => "images",
+            Self::Signal => "signals",
+        }
+    }
+}
+
 /// Examples that are read by their number, from several threads at once.
 ///
 /// What is in memory is an index, a few bytes an example, so that a set may be larger than

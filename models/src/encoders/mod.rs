@@ -117,6 +117,18 @@ impl Architecture {
         }
     }
 
+    /// What its numbers are normalised with, where it reads numbers.
+    pub fn normalization(&self) -> Option<&Normalization> {
+        match self {
+            Self::TokenTransformer(_) => None,
+            Self::VisionTransformer(t) => Some(&t.normalization),
+            Self::SignalTransformer(t) => Some(&t.normalization),
+            Self::ResidualNetwork(n) => Some(&n.normalization),
+            Self::SignalNetwork(n) => Some(&n.normalization),
+            Self::ShiftMixer(m) => Some(&m.normalization),
+        }
+    }
+
     /// It as a row of patches, where it is a transformer of patches.
     pub fn patched(&self) -> Option<&dyn Patched> {
         match self {

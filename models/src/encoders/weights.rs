@@ -56,7 +56,10 @@ impl Weights {
     /// Weights that are there already where they have a name, the others drawn.
     pub fn partly(given: BTreeMap<String, Tensor>, seed: u64) -> (Self, usize) {
         let count = given.len();
-        (Self { seed, given: Some(given), made: Vec::new(), prefix: String::new(), suffix: "" }, count)
+        (
+            Self { seed, given: Some(given), made: Vec::new(), prefix: String::new(), suffix: "" },
+            count,
+        )
     }
 
     /// The weight `name` of the dimensions `dims`.

@@ -33,8 +33,7 @@ impl Objective for Autoregressive {
         let input = encoder.input(net, "autoregressive.", "batch")?;
         let (positions, labels) = chosen(net.graph, "autoregressive.")?;
         let features = encoder.encode(net, input)?;
-        let scores =
-            token_scores(net, "autoregressive.head", tokens, features.tokens, positions)?;
+        let scores = token_scores(net, "autoregressive.head", tokens, features.tokens, positions)?;
         Ok(losses::cross_entropy(net.graph, scores, labels, &Default::default())?)
     }
 

@@ -97,7 +97,8 @@ impl Objective for MaskedPatches {
         let flat = g.reshape(all, shape![rows_times(&batch, count), width])?;
         let placed = g.gather(flat, order, 0)?;
         let placed = g.reshape(placed, shape![batch, count, width])?;
-        let places = net.weight(&format!("{name}.positions"), &[count, width], Init::Normal(0.02))?;
+        let places =
+            net.weight(&format!("{name}.positions"), &[count, width], Init::Normal(0.02))?;
         let placed = net.graph.add(placed, places)?;
         let layers = Layers {
             count: self.decoder_layers,

@@ -64,8 +64,7 @@ pub(super) fn bidirectional(name: &str, encoder: &Architecture) -> Result<()> {
 /// The inputs `positions` and `labels`, int64 `[chosen]`: flat places of tokens in
 /// `[batch · tokens]`, and what they are.
 pub(super) fn chosen(g: &mut Graph, prefix: &str) -> Result<(Value, Value)> {
-    let positions =
-        g.input(&format!("{prefix}positions"), ElementType::Int64, shape!["chosen"])?;
+    let positions = g.input(&format!("{prefix}positions"), ElementType::Int64, shape!["chosen"])?;
     let labels = g.input(&format!("{prefix}labels"), ElementType::Int64, shape!["chosen"])?;
     Ok((positions, labels))
 }

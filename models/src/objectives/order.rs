@@ -1,6 +1,6 @@
 //! In which order a signal runs.
 
-use ndarray::{Array2, Axis, concatenate, s};
+use ndarray::{Array2, Axis, concatenate};
 use offshoot_export::graph::{ElementType, Value};
 use offshoot_export::shape;
 use offshoot_export::training::losses;
@@ -36,7 +36,7 @@ impl Objective for Order {
 
     fn feed(&self, batch: &Batch, preparation: &Preparation, draw: &Draw) -> Result<Feed> {
         let mut labels = Vec::with_capacity(batch.len());
-        let mut feed = preparation.signals("order.", batch, draw, &mut |row, signal| {
+        let mut feed = preparation.signals("order.", batch, &mut |row, signal| {
             let order = draw.stream("order", &[row as u64]).below(4);
             labels.push(order as i64);
             Ok(reordered(signal, order))
@@ -55,7 +55,7 @@ fn reordered(signal: Array2<f32>, order: usize) -> Array2<f32> {
     }
     if order & 2 == 2 {
         let half = signal.ncols() / 2;
-        let (first, second) = (signal.slice(s![.., ..half]), signal.slice(s![.., half..]));
+        let (first, second) = signal.view().split_at(Axis(1), half);
         if let Ok(exchanged) = concatenate(Axis(1), &[second, first]) {
             signal = exchanged;
         }

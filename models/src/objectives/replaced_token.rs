@@ -100,7 +100,8 @@ impl Objective for ReplacedToken {
         let input = Input::Tokens { ids: corrupted, mask, dropout: None };
         let features = encoder.encode(net, input)?;
         let width = features.width;
-        let head = net.feed_forward("replaced-token.head.transform", features.tokens, width, width)?;
+        let head =
+            net.feed_forward("replaced-token.head.transform", features.tokens, width, width)?;
         let logits = net.linear("replaced-token.head", head, [width, 1], true)?;
         let g = &mut *net.graph;
         let logits = g.squeeze(logits, 2)?;

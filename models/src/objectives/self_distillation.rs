@@ -46,11 +46,15 @@ impl Default for SelfDistillation {
 
 impl SelfDistillation {
     /// Cosines of the projected views with the groups, `[rows, prototypes]`.
-    fn scores(&self, net: &mut Network<'_>, encoder: &Architecture, input: crate::encoders::Input) -> Result<Value> {
+    fn scores(
+        &self,
+        net: &mut Network<'_>,
+        encoder: &Architecture,
+        input: crate::encoders::Input,
+    ) -> Result<Value> {
         let features = encoder.encode(net, input)?;
         let widths = [&[features.width][..], &self.projector].concat();
-        let projected =
-            net.projector("self-distillation.projector", features.pooled, &widths)?;
+        let projected = net.projector("self-distillation.projector", features.pooled, &widths)?;
         let width = self.projector.last().copied().unwrap_or(features.width);
         let groups = net.weight(
             "self-distillation.prototypes.weight",

@@ -1,9 +1,9 @@
 //! Embeddings that are spread as a normal distribution is.
 
+use ndarray::Array2;
 use offshoot::trainer::Tensor;
 use offshoot_export::graph::{ElementType, Graph, Tensor as Constant, Value};
 use offshoot_export::shape;
-use ndarray::Array2;
 
 use super::{Batch, Draw, Feed, Objective, Preparation, halves, two_views};
 use crate::encoders::{Architecture, Network};
