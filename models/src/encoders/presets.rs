@@ -1,5 +1,7 @@
 //! Encoders by name and size.
 
+use crate::data::Kind;
+
 use super::{
     Architecture, Normalization, PatchLayers, Positions, ResidualNetwork, ShiftMixer,
     SignalNetwork, SignalTransformer, TokenTransformer, VisionTransformer,
@@ -146,4 +148,39 @@ impl Size {
 fn dividing(sizes: &[usize], a: usize, b: usize) -> usize {
     let fits = |&&size: &&usize| a.is_multiple_of(size) && b.is_multiple_of(size);
     sizes.iter().find(fits).copied().unwrap_or(1)
+}
+
+impl Family {
+    /// All families.
+    pub const ALL: [Self; 7] = [
+        Self::Transformer,
+        Self::CausalTransformer,
+        Self::VisionTransformer,
+        Self::ResidualNetwork,
+        Self::ShiftMixer,
+        Self::SignalTransformer,
+        Self::SignalNetwork,
+    ];
+
+    /// Its name, as files and commands write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Transformer => "transformer",
+            Self::CausalTransformer => "causal-transformer",
+            Self::VisionTransformer => "vision-transformer",
+            Self::ResidualNetwork => "residual-network",
+            Self::ShiftMixer => "shift-mixer",
+            Self::SignalTransformer => "signal-transformer",
+            Self::SignalNetwork => "signal-network",
+        }
+    }
+
+    /// What its encoders read.
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::Transformer | Self::CausalTransformer => Kind::Text,
+            Self::VisionTransformer | Self::ResidualNetwork | Self::ShiftMixer => Kind::Image,
+            Self::SignalTransformer | Self::SignalNetwork => Kind::Signal,
+        }
+    }
 }

@@ -36,10 +36,10 @@ impl Maker {
             let at = step * self.batch as u64 + row;
             let epoch = at / examples as u64;
             if order.as_ref().is_none_or(|(of, _)| *of != epoch) {
-                order = Some((epoch, Permutation::new(examples, self.seed, epoch)));
+                order = Some((epoch, Permutation::new(examples, self.seed, "order", epoch)));
             }
             if let Some((_, order)) = &order {
-                indices.push(order.get((at % examples as u64) as usize));
+                indices.push(order.at((at % examples as u64) as usize));
             }
         }
         let (batch, unreadable) = self.source.batch(&indices)?;

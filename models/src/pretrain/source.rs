@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokenizers::Tokenizer;
-
 use crate::data::{Dataset, Example};
 use crate::error::{Error, Result};
 use crate::objectives::{Batch, Rows};
+use super::tokenizer::Prepared;
 
 /// Examples that stand in for one that cannot be read, at most.
 const SUBSTITUTES: usize = 64;
@@ -16,8 +15,7 @@ const SUBSTITUTES: usize = 64;
 #[derive(Clone)]
 pub(super) struct Source {
     data: Arc<dyn Dataset>,
-    tokenizer: Option<Arc<Tokenizer>>,
-    max_tokens: usize,
+    tokenizer: Option<Arc<Prepared>>,
     /// Channels of images and signals.
     channels: usize,
     /// The number of each label.
@@ -40,7 +38,7 @@ enum Ready {
 impl Source {
     pub(super) fn new(
         data: Arc<dyn Dataset>,
-        tokenizer: Option<(Arc<Tokenizer>, usize)>,
+        tokenizer: Option<Arc<Prepared>>,
         channels: usize,
     ) -> Self {
         let mut classes = BTreeMap::new();
@@ -50,11 +48,7 @@ impl Source {
                 classes.entry(label.to_owned()).or_insert(next);
             }
         }
-        let (tokenizer, max_tokens) = match tokenizer {
-            Some((tokenizer, max_tokens)) => (Some(tokenizer), max_tokens),
-            None => (None, 0),
-        };
-        Self { data, tokenizer, max_tokens, channels, classes: Arc::new(classes) }
+        Self { data, tokenizer, channels, classes: Arc::new(classes) }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -126,17 +120,7 @@ impl Source {
                     .tokenizer
                     .as_ref()
                     .ok_or_else(|| Error::Pretrain("texts need a tokenizer".into()))?;
-                let encoded = tokenizer.encode_fast(text, true).map_err(|error| {
-                    Error::Pretrain(format!("{}: {error}", self.data.locate(index)))
-                })?;
-                let mut ids = encoded.get_ids().to_vec();
-                if ids.len() > self.max_tokens && self.max_tokens > 1 {
-                    // The last token closes the text.
-                    let close = ids.pop();
-                    ids.truncate(self.max_tokens - 1);
-                    ids.extend(close);
-                }
-                Ok(Ready::Text(ids))
+                Ok(Ready::Text(tokenizer.encode(&text)?))
             }
             Example::Image(image) => Ok(Ready::Image(image.with_channels(self.channels)?)),
             Example::Signal(signal) => {
