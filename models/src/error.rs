@@ -154,6 +154,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// One example of unlabeled data cannot be read or decoded.
+    #[error("{place}: {reason}")]
+    Example {
+        /// Its file, with a record or line in it.
+        place: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+
     /// A table as a whole cannot be read.
     #[error("{source_name} cannot be read as {format}: {reason}")]
     Table {

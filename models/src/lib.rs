@@ -2,6 +2,7 @@
 //! texts, and the tuning of encoders on a user's own data.
 #![forbid(unsafe_code)]
 
+pub mod augment;
 pub mod data;
 pub mod embeddings;
 mod error;

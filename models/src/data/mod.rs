@@ -1,10 +1,29 @@
 //! Readers of unlabeled data: every format is an indexed set of examples that are read one by
 //! one, in any order, from where they lie.
 
+mod compressed;
+mod concat;
+mod digest;
+mod folder;
+mod idx;
+mod open;
+mod order;
+mod records;
+mod store;
+mod subset;
+#[cfg(test)]
+mod tests;
+mod texts;
+
 use std::fmt;
 
 use ndarray::Array2;
 use offshoot::Image;
+
+pub use concat::Concat;
+pub use open::{DataOptions, open, open_all};
+pub use order::Permutation;
+pub use subset::{Subset, split};
 
 use crate::error::Result;
 
@@ -28,6 +47,17 @@ pub enum Kind {
     Image,
     /// [`Example::Signal`].
     Signal,
+}
+
+impl Kind {
+    /// What one example is called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Image => "image",
+            Self::Signal => "signal",
+        }
+    }
 }
 
 /// Examples that are read by their number, from several threads at once.
@@ -62,4 +92,37 @@ pub trait Dataset: Send + Sync + fmt::Debug {
     /// SHA-256 of what identifies the data, 64 hexadecimal digits: names, sizes and contents
     /// of its files or, of many files, their names and sizes.
     fn digest(&self) -> &str;
+
+    /// Records that were found broken when the data was opened, and are not among the
+    /// examples.
+    fn left_out(&self) -> LeftOut {
+        LeftOut::default()
+    }
+}
+
+/// Records that could not be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// How many.
+    pub count: usize,
+    /// What is wrong with the first [`LeftOut::MOST_NAMED`] of them, and where they lie.
+    pub named: Vec<String>,
+}
+
+impl LeftOut {
+    /// Most records that are named.
+    pub const MOST_NAMED: usize = 10;
+
+    fn add(&mut self, message: String) {
+        self.count += 1;
+        if self.named.len() < Self::MOST_NAMED {
+            self.named.push(message);
+        }
+    }
+
+    fn extend(&mut self, other: Self) {
+        self.count += other.count;
+        self.named.extend(other.named);
+        self.named.truncate(Self::MOST_NAMED);
+    }
 }

@@ -1,0 +1,153 @@
+//! Bytes that are read by their place, from several threads at once.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// Bytes that a spool keeps in memory before it moves to a file.
+const IN_MEMORY: usize = 64 << 20;
+
+/// Where bytes lie.
+#[derive(Debug)]
+pub(super) enum Store {
+    /// In memory.
+    Memory(Vec<u8>),
+    /// In a file that is held open: the data itself, or an unnamed temporary one.
+    File(File),
+    /// In a file that is opened for each read, where there may be too many to hold.
+    Path(PathBuf),
+}
+
+impl Store {
+    /// Reads `len` bytes from `offset` on. An `UnexpectedEof` says that the file is shorter
+    /// than it was.
+    pub(super) fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; len];
+        match self {
+            Self::Memory(all) => {
+                let start = usize::try_from(offset).ok();
+                let range = start.and_then(|start| all.get(start..start.checked_add(len)?));
+                bytes.copy_from_slice(range.ok_or(io::ErrorKind::UnexpectedEof)?);
+            }
+            Self::File(file) => read_exact_at(file, &mut bytes, offset)?,
+            Self::Path(path) => read_exact_at(&File::open(path)?, &mut bytes, offset)?,
+        }
+        Ok(bytes)
+    }
+}
+
+#[cfg(unix)]
+fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, bytes, offset) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(n) => {
+                bytes = &mut bytes[n..];
+                offset += n as u64;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// Collects bytes in memory, and from 64 MiB on in an unnamed temporary file.
+#[derive(Debug, Default)]
+pub(super) struct Spool {
+    buffer: Vec<u8>,
+    file: Option<File>,
+    written: u64,
+}
+
+impl Spool {
+    /// Bytes so far, the place of the next one.
+    pub(super) fn len(&self) -> u64 {
+        self.written + self.buffer.len() as u64
+    }
+
+    /// Adds bytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::DiskFull`] of the folder of temporary files.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        self.buffer.extend_from_slice(bytes);
+        let most = if self.file.is_some() { 1 << 20 } else { IN_MEMORY };
+        if self.buffer.len() > most {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let folder = std::env::temp_dir();
+        let file = match &mut self.file {
+            Some(file) => file,
+            empty => empty.insert(
+                tempfile::tempfile_in(&folder)
+                    .map_err(|e| Error::io("create a file in", &folder, e))?,
+            ),
+        };
+        file.write_all(&self.buffer).map_err(|e| full(&folder, e))?;
+        self.written += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Everything, to be read.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub(super) fn finish(mut self) -> Result<Store> {
+        if self.file.is_some() {
+            self.flush()?;
+        }
+        match self.file {
+            Some(file) => Ok(Store::File(file)),
+            None => {
+                self.buffer.shrink_to_fit();
+                Ok(Store::Memory(self.buffer))
+            }
+        }
+    }
+}
+
+fn full(folder: &Path, error: io::Error) -> Error {
+    match Error::io("write a temporary file in", folder, error) {
+        Error::DiskFull { action, path, .. } => {
+            Error::DiskFull { action, path, hint: ", or set TMPDIR to a folder on a larger disk" }
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_spooled_is_read_from_memory_and_from_a_file() {
+        for parts in [3usize, 70] {
+            let mut spool = Spool::default();
+            for part in 0..parts {
+                assert_eq!(spool.len(), (part << 20) as u64);
+                spool.push(&vec![part as u8; 1 << 20]).unwrap();
+            }
+            let store = spool.finish().unwrap();
+            assert_eq!(matches!(store, Store::File(_)), parts == 70);
+            for part in 1..parts {
+                let across = store.read((part << 20) as u64 - 1, 2).unwrap();
+                assert_eq!(across, [part as u8 - 1, part as u8]);
+            }
+            let error = store.read((parts << 20) as u64 - 1, 2).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        }
+    }
+}
