@@ -63,12 +63,7 @@ impl Derivation {
     ) -> Result<(PathBuf, Written)> {
         let path = self.folder.path().join(name);
         let mut bundle = BundleWriter::create(&path, true)?.stop_when(self.stop.clone());
-        let layout = Layout::new(graph)?;
-        let model = graph.to_model(&layout)?.write_to_bytes().map_err(|error| {
-            Error::archive(&path, format!("the graph cannot be written: {error}"))
-        })?;
-        bundle.add_bytes(MODEL, &model)?;
-        bundle.add(WEIGHTS_FILE, layout.size(), |out| layout.write(graph, out, &mut |_| {}))?;
+        bundle.add_graph(graph, &Layout::new(graph)?, &mut |_| {})?;
         for (entry, _, size) in self.source.entries() {
             if matches!(entry, MODEL | WEIGHTS | offshoot::bundle::MANIFEST) {
                 continue;

@@ -3,7 +3,7 @@
 use half::f16;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
-/// Embeddings of several texts, one row each.
+/// Embeddings of several inputs, one row each: texts, images or signals.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embeddings {
     vectors: Array2<f32>,
@@ -16,17 +16,17 @@ impl Embeddings {
         Self { vectors, tokens, cut }
     }
 
-    /// The embeddings, `[texts, dimensions]`.
+    /// The embeddings, `[rows, dimensions]`.
     pub fn vectors(&self) -> ArrayView2<'_, f32> {
         self.vectors.view()
     }
 
-    /// The embeddings as an array of their own, `[texts, dimensions]`.
+    /// The embeddings as an array of their own, `[rows, dimensions]`.
     pub fn into_vectors(self) -> Array2<f32> {
         self.vectors
     }
 
-    /// Number of texts.
+    /// Number of inputs.
     pub fn len(&self) -> usize {
         self.vectors.nrows()
     }
@@ -36,12 +36,13 @@ impl Embeddings {
         self.len() == 0
     }
 
-    /// Tokens that were embedded, special tokens included.
+    /// Tokens that were embedded, special tokens included; 0 for images and signals.
     pub fn tokens(&self) -> usize {
         self.tokens
     }
 
-    /// For each text, how many tokens did not fit and were cut off.
+    /// For each input, how many tokens did not fit and were cut off; 0 for images and
+    /// signals, of which nothing is cut.
     pub fn cut(&self) -> &[usize] {
         &self.cut
     }

@@ -1,5 +1,5 @@
-//! Opens self-supervised encoders by mapping their file, and embeds text with
-//! almost no private memory.
+//! Opens self-supervised encoders by mapping their file, and embeds texts, images
+//! and signals with almost no private memory.
 //!
 //! ```no_run
 //! use offshoot::{Encoder, similarity};
@@ -14,7 +14,9 @@
 //! ```
 //!
 //! - [`Encoder`] is an open bundle; [`OpenOptions`] says how it is opened,
-//!   [`EmbedOptions`] how texts are embedded.
+//!   [`EmbedOptions`] how inputs are embedded.
+//! - [`Image`] is what an encoder of images reads; [`resample`] gives signals the
+//!   length that an encoder of signals reads.
 //! - [`bundle`] is the file format, checked before it is used.
 //! - [`Learner`] is an encoder that is taught: labelled examples in one file,
 //!   durable, undoable and forgettable (feature `learner`, on by default).
@@ -35,6 +37,7 @@ pub mod learner;
 pub mod library;
 mod memory;
 mod session;
+mod signal;
 pub mod similarity;
 mod tokenizer;
 pub mod trainer;
@@ -42,7 +45,7 @@ pub mod trainer;
 pub use adapter::{Adapter, AdapterManifest};
 pub use cache::cache_dir;
 pub use embeddings::{Embeddings, to_bits, to_f16, to_int8};
-pub use encoder::{BATCH_TOKENS, EmbedOptions, Encoder, Prompt};
+pub use encoder::{BATCH_ROWS, BATCH_TOKENS, EmbedOptions, Encoder, Prompt};
 pub use error::{Error, Result};
 pub use image::{Image, MAX_PIXELS};
 #[cfg(feature = "learner")]
@@ -50,5 +53,6 @@ pub use learner::{Learner, LearnerOptions, Prediction};
 pub use library::Engine;
 pub use offshoot_adapters as adapters;
 pub use session::{CacheState, OpenOptions, Spinning, WeightCache};
+pub use signal::resample;
 pub use tokenizer::{Tokenizer, Tokens, Truncation};
 pub use trainer::{Trainer, TrainerOptions};

@@ -11,17 +11,6 @@ mod pool;
 
 use ort::environment::Environment;
 
-/// Tokens of a batch from which on what its layers computed is worth giving back.
-const LARGE: usize = 256;
-
-/// Gives freed memory back when the largest batch had `tokens` tokens and so left
-/// much of it. Short texts are not slowed down by it.
-pub(crate) fn trim_after(tokens: usize) {
-    if tokens >= LARGE {
-        trim();
-    }
-}
-
 /// Gives freed memory back to the system.
 pub(crate) fn trim() {
     #[cfg(unix)]

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod process;
+pub mod senses;
 pub mod tiny;
 pub mod training;
 

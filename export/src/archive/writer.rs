@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use offshoot::bundle::{EntryInfo, MANIFEST, Manifest, check_entry_name};
+use offshoot::bundle::{EntryInfo, MANIFEST, MODEL, Manifest, check_entry_name};
+use protobuf::Message;
 use sha2::{Digest, Sha256};
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
@@ -15,7 +16,8 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 use super::out::{GiveUpOnDrop, GivenUp, Out};
 use super::{Target, hex};
 use crate::error::{Error, Result};
-use crate::graph::external::WEIGHTS_FILE;
+use crate::graph::Graph;
+use crate::graph::external::{Layout, WEIGHTS_FILE};
 
 /// Alignment of an entry's first byte within the bundle: a page of memory.
 const ENTRY_ALIGNMENT: u16 = 4096;
@@ -106,6 +108,25 @@ impl BundleWriter {
         self.add(name, bytes.len() as u64, |out| {
             out.write_all(bytes).map_err(Error::io("write", WEIGHTS_FILE))
         })
+    }
+
+    /// Adds `graph` and its weights, which lie where `layout` says. `progress` is told the
+    /// bytes of weights written so far.
+    ///
+    /// # Errors
+    /// As [`Self::add`]; those of the sources of the weights.
+    pub fn add_graph(
+        &mut self,
+        graph: &Graph,
+        layout: &Layout,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<()> {
+        let model = graph
+            .to_model(layout)?
+            .write_to_bytes()
+            .map_err(|error| self.error(format!("the graph cannot be written: {error}")))?;
+        self.add_bytes(MODEL, &model)?;
+        self.add(WEIGHTS_FILE, layout.size(), |out| layout.write(graph, out, progress))
     }
 
     /// Writes `manifest`, whose entries are filled in here, and gives the bundle its

@@ -19,14 +19,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use offshoot::bundle::{MODEL, Manifest, TOKENIZER};
-use protobuf::Message;
+use offshoot::bundle::{Manifest, TOKENIZER};
 use sha2::{Digest, Sha256};
 
 use self::source::Source;
 use crate::archive::{self, BundleWriter};
 use crate::error::{Error, Result};
-use crate::graph::external::{Layout, WEIGHTS_FILE};
+use crate::graph::external::Layout;
 use crate::graph::{Graph, Lowering};
 
 /// How an encoder is to be imported.
@@ -75,7 +74,8 @@ pub struct Imported {
 struct Plan {
     graph: Graph,
     manifest: Manifest,
-    tokenizer: Vec<u8>,
+    /// `None` for an encoder of images or signals.
+    tokenizer: Option<Vec<u8>>,
     carried: Vec<(String, Vec<u8>)>,
     /// The published weights, where they are one file whose digest is recorded.
     weights_file: Option<PathBuf>,
@@ -133,15 +133,12 @@ fn write(
     }
     manifest.parameters = graph.parameters();
 
-    let model = graph
-        .to_model(&layout)?
-        .write_to_bytes()
-        .map_err(|error| Error::archive(output, format!("the graph cannot be written: {error}")))?;
-    bundle.add_bytes(MODEL, &model)?;
-    bundle.add(WEIGHTS_FILE, layout.size(), |out| {
-        layout.write(&graph, out, &mut |written| report(published.saturating_add(written)))
+    bundle.add_graph(&graph, &layout, &mut |written| {
+        report(published.saturating_add(written));
     })?;
-    bundle.add_bytes(TOKENIZER, &tokenizer)?;
+    if let Some(tokenizer) = &tokenizer {
+        bundle.add_bytes(TOKENIZER, tokenizer)?;
+    }
     for (name, bytes) in &carried {
         bundle.add_bytes(name, bytes)?;
     }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::inputs::{ImageConfig, Modality, SignalConfig, TextConfig};
+use super::provenance::Provenance;
 use crate::error::{Error, Result};
 
 /// The format version that this crate writes and the newest that it reads.
@@ -28,8 +30,8 @@ pub struct Manifest {
     pub modality: Modality,
     /// Width of an embedding.
     pub embedding_size: usize,
-    /// How token vectors became one embedding. Already part of the graph;
-    /// recorded for people and for exporters.
+    /// How the vectors of tokens, patches or samples became one embedding. Already
+    /// part of the graph; recorded for people and for exporters.
     pub pooling: Pooling,
     /// Whether the graph returns embeddings of unit Euclidean norm.
     pub normalized: bool,
@@ -37,6 +39,14 @@ pub struct Manifest {
     /// [`modality`](Self::modality) is [`Modality::Text`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<TextConfig>,
+    /// The images that the graph reads; present exactly when the modality is
+    /// [`Modality::Image`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageConfig>,
+    /// The windows of signals that the graph reads; present exactly when the modality
+    /// is [`Modality::Signal`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<SignalConfig>,
     /// The similarity the encoder was trained for.
     #[serde(default)]
     pub similarity: Similarity,
@@ -51,30 +61,21 @@ pub struct Manifest {
     pub entries: BTreeMap<String, EntryInfo>,
 }
 
-/// What an encoder reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Modality {
-    /// Text, through a tokenizer. Inputs `input_ids` and `attention_mask`, both
-    /// int64 `[batch, tokens]`; output `embedding`, float32 `[batch, width]`.
-    Text,
-}
-
-/// How token vectors became one embedding.
+/// How vectors of the parts of an input became one embedding. Parts are the tokens of a
+/// text, patches of an image, or stretches of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Pooling {
-    /// Mean over the real tokens.
+    /// Mean over the real parts.
     Mean,
-    /// The first token's vector.
+    /// The first part's vector.
     Cls,
-    /// The last real token's vector.
+    /// The last real part's vector.
     LastToken,
-    /// Largest value of each dimension over the real tokens.
+    /// Largest value of each dimension over the real parts.
     Max,
-    /// Sum over the real tokens divided by the square root of their number.
+    /// Sum over the real parts divided by the square root of their number.
     MeanSqrtLen,
     /// Several of the above, side by side.
     Concatenated,
@@ -96,55 +97,6 @@ pub enum Similarity {
     Euclidean,
     /// Negative Manhattan distance.
     Manhattan,
-}
-
-/// What turns text into a graph's inputs, besides `tokenizer.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TextConfig {
-    /// Most tokens of a sequence, special tokens included.
-    pub max_tokens: usize,
-    /// Whether text is lower-cased before the tokenizer sees it.
-    #[serde(default)]
-    pub lower_case: bool,
-    /// Text put before an input, by the prompt's name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub prompts: BTreeMap<String, String>,
-    /// Name of the prompt that is used when none is asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default_prompt: Option<String>,
-    /// Token id that fills a row up to the longest of its batch.
-    pub pad_id: u32,
-    /// The token of [`pad_id`](Self::pad_id).
-    pub pad_token: String,
-}
-
-/// Where an encoder came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Provenance {
-    /// Name of the imported folder or file.
-    pub source: String,
-    /// Architecture, such as `bert`, or `onnx` for a graph imported as it was.
-    pub architecture: String,
-    /// SHA-256 of the published weights, where they were one file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weights_sha256: Option<String>,
-    /// Program and version that wrote the bundle.
-    pub tool: String,
-    /// What was done to the imported encoder since, in order.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub changes: Vec<Change>,
-}
-
-/// One change that made a bundle of another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
-    /// What was done, such as `quantize int8`.
-    pub what: String,
-    /// Digest of the bundle that it was done to.
-    pub source_digest: String,
-    /// Particulars, by name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub details: BTreeMap<String, String>,
 }
 
 /// Size and digest of one entry.
@@ -202,35 +154,176 @@ impl Manifest {
                 self.embedding_size
             ));
         }
-        match (&self.text, self.modality) {
-            (None, Modality::Text) => {
-                return bad("`modality` is text but there is no `text`".into());
-            }
-            (Some(text), Modality::Text) => {
-                if text.max_tokens == 0 || text.max_tokens > 1 << 20 {
-                    return bad(format!(
-                        "`text.max_tokens` is {}, not in 1 to 1048576",
-                        text.max_tokens
-                    ));
-                }
-                if let Some(name) = &text.default_prompt
-                    && !text.prompts.contains_key(name)
-                {
-                    return bad(format!(
-                        "`text.default_prompt` is `{name}`, which `text.prompts` lacks"
-                    ));
-                }
-            }
+        self.check_inputs()?;
+        if let Some(pretraining) = &self.provenance.pretraining {
+            pretraining.check().or_else(bad)?;
         }
         for (name, entry) in &self.entries {
-            let digest_is_hex = entry.sha256.len() == 64
-                && entry.sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-            if !digest_is_hex {
+            if !super::is_sha256(&entry.sha256) {
                 return bad(format!(
                     "`entries.{name}.sha256` is not 64 lower-case hexadecimal digits"
                 ));
             }
         }
         Ok(())
+    }
+
+    /// Checks that what the encoder reads is described, and nothing else is.
+    fn check_inputs(&self) -> Result<()> {
+        let bad = |reason: String| Error::Manifest { reason };
+        let described = [
+            (Modality::Text, self.text.as_ref().map(TextConfig::check)),
+            (Modality::Image, self.image.as_ref().map(ImageConfig::check)),
+            (Modality::Signal, self.signal.as_ref().map(SignalConfig::check)),
+        ];
+        for (key, checked) in described {
+            match (checked, key == self.modality) {
+                (Some(checked), true) => checked.map_err(bad)?,
+                (None, false) => {}
+                (None, true) => {
+                    return Err(bad(format!("`modality` is {key} but there is no `{key}`")));
+                }
+                (Some(_), false) => {
+                    return Err(bad(format!(
+                        "`modality` is {}, to which `{key}` does not belong",
+                        self.modality
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A manifest as it was written before encoders read anything but text.
+    const TEXT: &str = r#"{
+  "format": 1,
+  "name": "tiny",
+  "modality": "text",
+  "embedding_size": 16,
+  "pooling": "mean",
+  "normalized": true,
+  "text": {
+    "max_tokens": 24,
+    "lower_case": false,
+    "pad_id": 0,
+    "pad_token": "[PAD]"
+  },
+  "similarity": "cosine",
+  "provenance": {
+    "source": "encoder",
+    "architecture": "bert",
+    "tool": "offshoot-export 0.1.0"
+  },
+  "parameters": 3808,
+  "entries": {}
+}"#;
+
+    fn of(modality: &str, config: Value) -> Value {
+        let mut value: Value = serde_json::from_str(TEXT).unwrap();
+        value.as_object_mut().unwrap().remove("text");
+        value["modality"] = modality.into();
+        value[modality] = config;
+        value
+    }
+
+    fn image() -> Value {
+        of("image", json!({"height": 28, "width": 28, "channels": 1}))
+    }
+
+    fn signal() -> Value {
+        let names = json!(["x", "y"]);
+        let config = json!({"channels": 2, "length": 100, "channel_names": names,
+                            "sampling_rate": 50.0});
+        of("signal", config)
+    }
+
+    fn read(value: &Value) -> Result<Manifest> {
+        Manifest::from_json(value.to_string().as_bytes())
+    }
+
+    #[test]
+    fn a_manifest_of_text_keeps_its_bytes_and_so_its_digest() {
+        let manifest = Manifest::from_json(TEXT.as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(manifest.to_json().unwrap()).unwrap(), TEXT);
+    }
+
+    #[test]
+    fn images_and_signals_come_back_as_they_were_written() {
+        for (value, modality) in [(image(), Modality::Image), (signal(), Modality::Signal)] {
+            let manifest = read(&value).unwrap();
+            assert_eq!(manifest.modality, modality);
+            let again: Value = serde_json::from_slice(&manifest.to_json().unwrap()).unwrap();
+            assert_eq!(again, value);
+        }
+        let mut bare = signal();
+        bare["signal"] = json!({"channels": 1, "length": 1});
+        let signal = read(&bare).unwrap().signal.unwrap();
+        assert_eq!((signal.channel_names.len(), signal.sampling_rate), (0, None));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused_by_its_key() {
+        let refuses = |mut value: Value, at: &str, to: Value, says: &str| {
+            *value.pointer_mut(at).unwrap() = to;
+            let error = read(&value).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        };
+        for side in ["height", "width"] {
+            for size in [0, 4097] {
+                let says = format!("`image.{side}` is {size}, not in 1 to 4096");
+                refuses(image(), &format!("/image/{side}"), size.into(), &says);
+            }
+        }
+        refuses(image(), "/image/channels", 4.into(), "`image.channels` is 4, not 1 or 3");
+        refuses(image(), "/image", Value::Null, "`modality` is image but there is no `image`");
+        refuses(signal(), "/signal", Value::Null, "`modality` is signal but there is no `signal`");
+        refuses(
+            image(),
+            "/modality",
+            "signal".into(),
+            "is signal, to which `image` does not belong",
+        );
+        refuses(image(), "/modality", "smell".into(), "smell");
+        refuses(signal(), "/signal/channels", 0.into(), "`signal.channels` is 0");
+        refuses(signal(), "/signal/channels", 3.into(), "has 2 names for 3 channels");
+        refuses(signal(), "/signal/length", 0.into(), "`signal.length` is 0");
+        refuses(signal(), "/signal/length", 600_000.into(), "more than 1048576 together");
+        refuses(signal(), "/signal/channel_names/1", "a\nb".into(), "\"a\\nb\", which is empty or");
+        refuses(signal(), "/signal/channel_names/1", " ".into(), "which is empty or");
+        for rate in [json!(0.0), json!(-50.0)] {
+            refuses(signal(), "/signal/sampling_rate", rate, "`signal.sampling_rate` is");
+        }
+        let mut both = image();
+        both["signal"] = signal()["signal"].clone();
+        assert!(read(&both).unwrap_err().to_string().contains("`signal` does not belong"));
+    }
+
+    #[test]
+    fn pretraining_is_kept_and_checked() {
+        let mut value = image();
+        let pretraining = json!({
+            "objective": "vicreg", "data_digest": "ab".repeat(32), "examples": 60_000, "seed": 7,
+            "steps": 1000, "versions": {"onnxruntime": "1.32.0"}, "curve": [[1.0, 5.5], [1000.0, 0.25]],
+            "options": {"batch": "256"}
+        });
+        value["provenance"]["pretraining"] = pretraining;
+        let mut manifest = read(&value).unwrap();
+        let again: Value = serde_json::from_slice(&manifest.to_json().unwrap()).unwrap();
+        assert_eq!(again, value);
+        let kept = manifest.provenance.pretraining.as_mut().unwrap();
+        assert_eq!((kept.steps, kept.curve[1]), (1000, [1000.0, 0.25]));
+        kept.curve.push([2.0, f32::NAN]);
+        let error = manifest.to_json().unwrap_err().to_string();
+        assert!(error.contains("`provenance.pretraining.curve` has a number"), "{error}");
+        value["provenance"]["pretraining"]["data_digest"] = "AB".into();
+        let error = read(&value).unwrap_err().to_string();
+        assert!(error.contains("`provenance.pretraining.data_digest`"), "{error}");
     }
 }

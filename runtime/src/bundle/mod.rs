@@ -5,18 +5,19 @@
 //! offsets are checked when it is opened and digests before an entry is used.
 
 pub(crate) mod archive;
+mod inputs;
 mod manifest;
 mod name;
+mod provenance;
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-pub use manifest::{
-    Change, EntryInfo, FORMAT_VERSION, MAX_MANIFEST_BYTES, Manifest, Modality, Pooling, Provenance,
-    Similarity, TextConfig,
-};
+pub use inputs::{ImageConfig, MAX_SAMPLES, MAX_SIDE, Modality, SignalConfig, TextConfig};
+pub use manifest::{EntryInfo, FORMAT_VERSION, MAX_MANIFEST_BYTES, Manifest, Pooling, Similarity};
 pub use name::check_entry_name;
+pub use provenance::{Change, Pretraining, Provenance};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
@@ -356,6 +357,11 @@ pub(crate) fn read_at(file: &mut &File, offset: u64, mut out: &mut [u8]) -> std:
         out = &mut out[n..];
     }
     Ok(())
+}
+
+/// Whether `text` is a SHA-256 as this crate writes it: 64 lower-case hexadecimal digits.
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 /// Lower-case hexadecimal digits of `bytes`.

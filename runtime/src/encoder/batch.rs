@@ -1,20 +1,56 @@
-//! Groups texts into batches that waste little work.
+//! Groups inputs into batches that waste little work, and what batches are made of.
 
-/// Rows of one run of the graph, all padded to the length of the longest.
+use ort::value::DynValue;
+
+use crate::error::Result;
+
+/// Rows of one call, each of a length: tokens of a text, values of an image or a signal.
+pub(super) trait Inputs: Sync {
+    /// Length of each row.
+    fn lengths(&self) -> Vec<usize>;
+
+    /// Most of a batch: the product of its rows and the length of the longest.
+    fn budget(&self) -> usize;
+
+    /// From which product on what a batch's layers computed is worth giving back.
+    fn large(&self) -> usize;
+
+    /// The graph's inputs for a batch, by their names.
+    fn tensors(&self, batch: &Batch) -> Result<Vec<(&'static str, DynValue)>>;
+}
+
+/// Rows of one run of the graph, all of the length of the longest, padded where they are
+/// shorter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Batch {
     /// Positions in the caller's order.
     pub(super) rows: Vec<usize>,
-    /// Tokens of the longest row.
+    /// Length of the longest row.
     pub(super) width: usize,
 }
 
-/// From how many tokens on a batch is large enough to be closed early rather
+impl Batch {
+    /// Its size, padding included.
+    pub(super) fn size(&self) -> usize {
+        self.rows.len().saturating_mul(self.width)
+    }
+}
+
+/// From which size on a batch is large enough to be closed early rather
 /// than pad a much shorter row.
 const WORTHWHILE: usize = 256;
 
-/// Groups rows of the given lengths, longest first, so that no batch has more
-/// than `budget` tokens, padding included (a longer row is a batch by itself).
+/// Most values of a batch of images or signals, unless a single one has more: the images
+/// that networks usually read (224 by 224, 3 channels) are six to a batch.
+const FIXED_VALUES: usize = 1 << 20;
+
+/// The budget of at most `rows` rows that all have `values` values.
+pub(super) fn fixed_budget(values: usize, rows: usize) -> usize {
+    values.saturating_mul(rows.max(1)).min(FIXED_VALUES)
+}
+
+/// Groups rows of the given lengths, longest first, so that no batch has a size above
+/// `budget` (a longer row is a batch by itself).
 ///
 /// The longest batches come first: when several threads share the work, the
 /// short ones even out the end.
@@ -33,11 +69,11 @@ pub(super) fn batches(lengths: &[usize], budget: usize) -> Vec<Batch> {
 }
 
 fn joins(batch: &Batch, length: usize, budget: usize) -> bool {
-    let tokens = batch.rows.len().saturating_mul(batch.width);
+    let size = batch.size();
     // A row that would be padded by more than an eighth starts a batch of its own,
     // once this one is worth a run.
     let much_padding = batch.width - length > batch.width / 8;
-    tokens.saturating_add(batch.width) <= budget && !(much_padding && tokens >= WORTHWHILE)
+    size.saturating_add(batch.width) <= budget && !(much_padding && size >= WORTHWHILE)
 }
 
 #[cfg(test)]
@@ -59,6 +95,15 @@ mod tests {
         let padded: usize = batches.iter().map(|b| b.rows.len() * b.width).sum();
         let real: usize = lengths.iter().sum();
         assert!(padded * 100 <= real * 108, "{padded} against {real}");
+    }
+
+    #[test]
+    fn rows_of_one_length_stay_in_order() {
+        let batches = batches(&[300; 10], fixed_budget(300, 4));
+        let rows: Vec<Vec<usize>> = batches.into_iter().map(|batch| batch.rows).collect();
+        assert_eq!(rows, [vec![0, 1, 2, 3], vec![4, 5, 6, 7], vec![8, 9]]);
+        assert_eq!(fixed_budget(FIXED_VALUES / 6, 32) / (FIXED_VALUES / 6), 6);
+        assert_eq!(fixed_budget(10, 0), 10);
     }
 
     #[test]

@@ -11,11 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use ort::session::Session;
-use ort::value::TensorRef;
 
-use super::batch::Batch;
+use super::batch::{Batch, Inputs};
 use crate::error::{Error, Result, engine};
-use crate::tokenizer::Tokens;
 
 /// Opens a session of so many threads.
 pub(super) type OpenSession<'a> = &'a (dyn Fn(usize) -> Result<Session> + Sync);
@@ -46,8 +44,7 @@ impl Lanes {
     pub(super) fn run(
         &self,
         batches: &[Batch],
-        tokens: &[Tokens],
-        pad: u32,
+        inputs: &dyn Inputs,
         width: usize,
         open: OpenSession<'_>,
     ) -> Result<Vec<Vec<f32>>> {
@@ -55,7 +52,7 @@ impl Lanes {
         if workers < 2 {
             let (mut slot, threads) = self.any();
             let session = opened(&mut slot, threads, open)?;
-            return batches.iter().map(|b| run_batch(session, b, tokens, pad, width)).collect();
+            return batches.iter().map(|b| run_batch(session, b, inputs, width)).collect();
         }
         let next = AtomicUsize::new(0);
         let failed = AtomicBool::new(false);
@@ -66,7 +63,7 @@ impl Lanes {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let Some(batch) = batches.get(index) else { break };
                 let result = opened(&mut slot, 1, open)
-                    .and_then(|session| run_batch(session, batch, tokens, pad, width));
+                    .and_then(|session| run_batch(session, batch, inputs, width));
                 match result {
                     Ok(rows) => done.push((index, rows)),
                     Err(error) => {
@@ -142,30 +139,15 @@ fn opened<'a>(
     slot.as_mut().ok_or_else(|| Error::Argument("a session was not opened".into()))
 }
 
-/// Runs the graph on one batch, padded on the right.
+/// Runs the graph on one batch.
 fn run_batch(
     session: &mut Session,
     batch: &Batch,
-    tokens: &[Tokens],
-    pad: u32,
+    inputs: &dyn Inputs,
     width: usize,
 ) -> Result<Vec<f32>> {
     let act = "compute embeddings";
-    let shape = [batch.rows.len(), batch.width];
-    let mut ids = vec![i64::from(pad); batch.rows.len() * batch.width];
-    let mut mask = vec![0i64; ids.len()];
-    for (i, &row) in batch.rows.iter().enumerate() {
-        let start = i * batch.width;
-        for (j, &id) in tokens[row].ids.iter().enumerate() {
-            ids[start + j] = i64::from(id);
-            mask[start + j] = 1;
-        }
-    }
-    let ids = TensorRef::from_array_view((shape, ids.as_slice())).map_err(engine(act))?;
-    let mask = TensorRef::from_array_view((shape, mask.as_slice())).map_err(engine(act))?;
-    let outputs = session
-        .run(ort::inputs!["input_ids" => ids, "attention_mask" => mask])
-        .map_err(engine(act))?;
+    let outputs = session.run(inputs.tensors(batch)?).map_err(engine(act))?;
     let wrong = |found: String| Error::Engine {
         action: act,
         message: format!(

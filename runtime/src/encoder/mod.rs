@@ -1,27 +1,29 @@
 //! Encoders: opened from a bundle, used from any number of threads.
 
 mod batch;
+mod image;
 mod lanes;
 mod options;
+mod signal;
+mod text;
 
-use std::borrow::Cow;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use batch::Inputs;
 use lanes::Lanes;
 use ndarray::{Array2, ArrayViewMut1, s};
-pub use options::{BATCH_TOKENS, EmbedOptions, Prompt};
+pub use options::{BATCH_ROWS, BATCH_TOKENS, EmbedOptions, Prompt};
 
-use crate::bundle::{Bundle, Manifest, TOKENIZER};
-use crate::embeddings::Embeddings;
+use crate::bundle::{Bundle, Manifest, Modality, TOKENIZER};
 use crate::error::{Error, Result};
 use crate::library::Engine;
 use crate::memory;
 use crate::session::{CacheState, OpenOptions, Prepared};
-use crate::tokenizer::{Tokenizer, Tokens, Truncation};
+use crate::tokenizer::Tokenizer;
 
-/// An encoder of text, open and ready.
+/// An encoder of texts, images or signals, open and ready.
 ///
 /// Cheap to clone: every clone is the same encoder. It may be used from several
 /// threads at once; its weights are pages of a file that all processes share.
@@ -51,7 +53,8 @@ struct Inner {
 
 #[derive(Debug)]
 struct Loaded {
-    tokenizer: Tokenizer,
+    /// `None` for an encoder of images or signals.
+    tokenizer: Option<Tokenizer>,
     prepared: Prepared,
     lanes: Lanes,
 }
@@ -85,87 +88,9 @@ impl Encoder {
         self.manifest().embedding_size
     }
 
-    /// Most tokens of a text, special tokens included.
-    pub fn max_tokens(&self) -> usize {
-        self.manifest().text.as_ref().map_or(0, |text| text.max_tokens)
-    }
-
     /// What became of the weight cache when the encoder was opened.
     pub fn cache_state(&self) -> &CacheState {
         &self.inner.cache_state
-    }
-
-    /// Embeds texts with the default options: row `i` is text `i`.
-    ///
-    /// # Errors
-    /// As [`Self::embed_with`].
-    pub fn embed(&self, texts: &[impl AsRef<str> + Sync]) -> Result<Embeddings> {
-        self.embed_with(texts, &EmbedOptions::default())
-    }
-
-    /// Embeds texts: row `i` is text `i`, whatever batches were formed.
-    ///
-    /// # Errors
-    /// [`Error::TooLong`] when a text is too long and the options refuse it;
-    /// [`Error::Argument`] for an unknown prompt or more dimensions than there are;
-    /// [`Error::Engine`] when ONNX Runtime fails.
-    pub fn embed_with(
-        &self,
-        texts: &[impl AsRef<str> + Sync],
-        options: &EmbedOptions,
-    ) -> Result<Embeddings> {
-        let prompt = self.prompt(&options.prompt)?;
-        self.check_dimensions(options)?;
-        let loaded = self.inner.loaded()?;
-        let tokens = tokenize(&loaded.tokenizer, texts, prompt, options, self.threads())?;
-        self.embed_rows(&loaded, &tokens, options)
-    }
-
-    /// Embeds texts that are already token ids, special tokens included.
-    ///
-    /// # Errors
-    /// As [`Self::embed_with`]; [`Error::Argument`] for an empty row or an id that
-    /// the tokenizer does not have.
-    pub fn embed_tokens(&self, rows: &[Vec<u32>], options: &EmbedOptions) -> Result<Embeddings> {
-        self.check_dimensions(options)?;
-        let loaded = self.inner.loaded()?;
-        let vocabulary = loaded.tokenizer.vocabulary_size();
-        let max_tokens = self.max_tokens();
-        let mut tokens = Vec::with_capacity(rows.len());
-        for (row, ids) in rows.iter().enumerate() {
-            if let Some(id) = ids.iter().find(|&&id| id as usize >= vocabulary) {
-                return Err(Error::Argument(format!(
-                    "row {row} has the token id {id}; ids are below {vocabulary}"
-                )));
-            }
-            if ids.is_empty() {
-                return Err(Error::Argument(format!("row {row} has no tokens")));
-            }
-            let cut = ids.len().saturating_sub(max_tokens);
-            if cut > 0 && options.truncation == Truncation::Refuse {
-                return Err(Error::TooLong { row, tokens: ids.len(), max_tokens });
-            }
-            tokens.push(Tokens { ids: ids[..ids.len() - cut].to_vec(), cut });
-        }
-        self.embed_rows(&loaded, &tokens, options)
-    }
-
-    /// The tokens of a text as the encoder reads it.
-    ///
-    /// # Errors
-    /// As [`Self::embed_with`].
-    pub fn tokenize(&self, text: &str, options: &EmbedOptions) -> Result<Tokens> {
-        let prompt = self.prompt(&options.prompt)?;
-        let loaded = self.inner.loaded()?;
-        loaded.tokenizer.encode(&with_prompt(prompt, text), options.truncation, 0)
-    }
-
-    /// The text of token ids, special tokens left out.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] when an id is not one of the tokenizer's.
-    pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.inner.loaded()?.tokenizer.decode(ids)
     }
 
     /// Gives the encoder's memory back: mapped pages, sessions and the tokenizer.
@@ -189,26 +114,11 @@ impl Encoder {
         self.inner.options.thread_count()
     }
 
-    pub(crate) fn prompt<'a>(&'a self, prompt: &'a Prompt) -> Result<Option<&'a str>> {
-        let Some(text) = &self.manifest().text else { return Ok(None) };
-        let named = |name: &String| {
-            text.prompts.get(name).map(|prompt| Some(prompt.as_str())).ok_or_else(|| {
-                let known: Vec<_> = text.prompts.keys().map(String::as_str).collect();
-                Error::Argument(match known.is_empty() {
-                    true => format!("there is no prompt `{name}`: this encoder has none"),
-                    false => format!("there is no prompt `{name}`, only {}", known.join(", ")),
-                })
-            })
-        };
-        match prompt {
-            Prompt::None => Ok(None),
-            Prompt::Text(text) => Ok(Some(text)),
-            Prompt::Named(name) => named(name),
-            Prompt::Default => text.default_prompt.as_ref().map_or(Ok(None), named),
+    /// Checks that this encoder reads `wanted` and that `options` fit it.
+    fn check(&self, wanted: Modality, options: &EmbedOptions) -> Result<()> {
+        if self.manifest().modality != wanted {
+            return Err(self.reads_other(wanted));
         }
-    }
-
-    fn check_dimensions(&self, options: &EmbedOptions) -> Result<()> {
         match options.dimensions {
             Some(wanted) if wanted.get() > self.dimensions() => Err(Error::Argument(format!(
                 "{wanted} dimensions were asked for and the encoder has {}",
@@ -218,25 +128,40 @@ impl Encoder {
         }
     }
 
-    fn embed_rows(
+    /// The error of a call for inputs that this encoder does not read.
+    fn reads_other(&self, wanted: Modality) -> Error {
+        let Manifest { name, modality, .. } = self.manifest();
+        let call = match modality {
+            Modality::Text => "embed",
+            Modality::Image => "embed_images",
+            Modality::Signal => "embed_signals",
+        };
+        Error::Argument(format!(
+            "the encoder {name:?} reads {}, not {}; `Encoder::{call}` is what embeds them",
+            modality.plural(),
+            wanted.plural()
+        ))
+    }
+
+    /// Embeds inputs, `[rows, dimensions]`.
+    fn embed_inputs(
         &self,
         loaded: &Loaded,
-        tokens: &[Tokens],
+        inputs: &dyn Inputs,
         options: &EmbedOptions,
-    ) -> Result<Embeddings> {
+    ) -> Result<Array2<f32>> {
         let width = self.dimensions();
         let kept = options.dimensions.map_or(width, std::num::NonZeroUsize::get);
-        let mut vectors = Array2::zeros((tokens.len(), kept));
+        let lengths = inputs.lengths();
+        let mut vectors = Array2::zeros((lengths.len(), kept));
         let renormalize = kept < width && self.manifest().normalized;
-        let lengths: Vec<usize> = tokens.iter().map(|t| t.ids.len()).collect();
-        let batches = batch::batches(&lengths, options.batch_tokens.max(1));
-        let pad = self.manifest().text.as_ref().map_or(0, |text| text.pad_id);
-        let finished = loaded.lanes.run(&batches, tokens, pad, width, &|threads| {
+        let batches = batch::batches(&lengths, inputs.budget().max(1));
+        let finished = loaded.lanes.run(&batches, inputs, width, &|threads| {
             self.inner.open_session(&loaded.prepared, threads)
         })?;
         let mut peak = 0;
         for (batch, rows) in batches.iter().zip(&finished) {
-            peak = peak.max(batch.rows.len() * batch.width);
+            peak = peak.max(batch.size());
             for (&row, vector) in batch.rows.iter().zip(rows.chunks_exact(width)) {
                 let mut out: ArrayViewMut1<f32> = vectors.slice_mut(s![row, ..]);
                 for (out, &value) in out.iter_mut().zip(vector) {
@@ -247,11 +172,12 @@ impl Encoder {
                 }
             }
         }
-        memory::trim_after(peak);
+        // Small inputs are not slowed down by it.
+        if peak >= inputs.large() {
+            memory::trim();
+        }
         *lock(&self.inner.last_use) = Instant::now();
-        let cut = tokens.iter().map(|t| t.cut).collect();
-        let count = lengths.iter().sum();
-        Ok(Embeddings::new(vectors, count, cut))
+        Ok(vectors)
     }
 }
 
@@ -370,55 +296,10 @@ fn unload_when_idle(encoder: Weak<Inner>, after: Duration) -> Result<()> {
         .map_err(|e| Error::Argument(format!("a thread for idle unloading cannot be started: {e}")))
 }
 
-fn read_tokenizer(bundle: &Bundle) -> Result<Tokenizer> {
-    let text = bundle.manifest().text.as_ref().ok_or_else(|| Error::Bundle {
-        path: bundle.path().to_owned(),
-        reason: "its manifest has no `text`".into(),
-    })?;
-    Tokenizer::from_bytes(&bundle.read(TOKENIZER)?, text, bundle.path())
-}
-
-/// Turns texts into tokens, on several threads when there are many.
-fn tokenize(
-    tokenizer: &Tokenizer,
-    texts: &[impl AsRef<str> + Sync],
-    prompt: Option<&str>,
-    options: &EmbedOptions,
-    threads: usize,
-) -> Result<Vec<Tokens>> {
-    /// Texts from which on another thread pays.
-    const PART: usize = 64;
-    let encode = |first: usize, texts: &[_]| -> Result<Vec<Tokens>> {
-        let encode_one = |(i, text): (usize, &_)| {
-            let text: &str = AsRef::as_ref(text);
-            tokenizer.encode(&with_prompt(prompt, text), options.truncation, first + i)
-        };
-        texts.iter().enumerate().map(encode_one).collect()
-    };
-    let part = texts.len().div_ceil(threads.max(1)).max(PART);
-    if texts.len() <= part {
-        return encode(0, texts);
-    }
-    std::thread::scope(|scope| {
-        let encode = &encode;
-        let parts: Vec<_> = texts
-            .chunks(part)
-            .enumerate()
-            .map(|(i, texts)| scope.spawn(move || encode(i * part, texts)))
-            .collect();
-        let mut all = Vec::with_capacity(texts.len());
-        for part in parts {
-            all.extend(join(part)?);
-        }
-        Ok(all)
-    })
-}
-
-fn with_prompt<'a>(prompt: Option<&str>, text: &'a str) -> Cow<'a, str> {
-    match prompt {
-        Some(prompt) if !prompt.is_empty() => Cow::Owned(format!("{prompt}{text}")),
-        _ => Cow::Borrowed(text),
-    }
+/// The tokenizer of an encoder of text.
+fn read_tokenizer(bundle: &Bundle) -> Result<Option<Tokenizer>> {
+    let Some(text) = &bundle.manifest().text else { return Ok(None) };
+    Tokenizer::from_bytes(&bundle.read(TOKENIZER)?, text, bundle.path()).map(Some)
 }
 
 /// Divides a vector by its Euclidean norm, which is taken as at least 1e-12.

@@ -1,4 +1,4 @@
-//! How texts are embedded.
+//! How inputs are embedded.
 
 use std::num::NonZeroUsize;
 
@@ -24,22 +24,31 @@ pub enum Prompt {
 /// cache (measured: BENCHMARKS.md).
 pub const BATCH_TOKENS: usize = 1024;
 
-/// How texts are embedded. The defaults are those of
-/// [`Encoder::embed`](crate::Encoder::embed).
+/// Images or signals of one run of the graph, unless
+/// [`EmbedOptions::batch_rows`] says otherwise.
+pub const BATCH_ROWS: usize = 32;
+
+/// How inputs are embedded. The defaults are those of
+/// [`Encoder::embed`](crate::Encoder::embed),
+/// [`embed_images`](crate::Encoder::embed_images) and
+/// [`embed_signals`](crate::Encoder::embed_signals).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmbedOptions {
-    /// Text put before every input.
+    /// Text put before every input. Of no effect on images and signals.
     pub prompt: Prompt,
-    /// What is done with texts that are too long.
+    /// What is done with texts that are too long. Of no effect on images and signals.
     pub truncation: Truncation,
     /// Keep only this many leading dimensions of an embedding (Matryoshka
     /// representations, Kusupati et al., 2022, arXiv:2205.13147); an encoder of
     /// unit vectors gives unit vectors again. Sensible only for encoders trained
     /// for it.
     pub dimensions: Option<NonZeroUsize>,
-    /// Most tokens of one run of the graph, padding included. Bounds the memory
-    /// that a call takes.
+    /// Most tokens of one run of the graph on texts, padding included. Bounds the
+    /// memory that a call takes.
     pub batch_tokens: usize,
+    /// Most images or signals of one run of the graph; large ones are fewer. Bounds
+    /// the memory that a call takes.
+    pub batch_rows: usize,
 }
 
 impl Default for EmbedOptions {
@@ -49,6 +58,7 @@ impl Default for EmbedOptions {
             truncation: Truncation::Cut,
             dimensions: None,
             batch_tokens: BATCH_TOKENS,
+            batch_rows: BATCH_ROWS,
         }
     }
 }
