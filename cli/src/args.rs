@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     completions, embed, evaluate, examples, forget, fuse, import, info, learn, man, merge,
-    optimize, predict, quantize, quickstart, relabel, similarity, suggest, suspects, teach, tune,
-    undo, unpack, verify, weigh,
+    optimize, predict, pretrain, quantize, quickstart, relabel, similarity, suggest, suspects,
+    teach, tune, undo, unpack, verify, weigh,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -87,6 +87,7 @@ pub(crate) enum Command {
     Optimize(optimize::Args),
     Quantize(quantize::Args),
     Tune(tune::Args),
+    Pretrain(pretrain::Args),
     Relabel(relabel::Args),
     Weigh(weigh::Args),
     Similarity(similarity::Args),

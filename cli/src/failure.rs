@@ -201,7 +201,7 @@ impl From<models::Error> for Failure {
             E::Io { action, path, source } => return Self::io(action, &path, &source),
             E::Record { .. } | E::Table { .. } => Code::Data,
             E::Argument(_) => Code::Usage,
-            E::Tune(_) => Code::Data,
+            E::Tune(_) | E::Pretrain(_) => Code::Data,
             E::Export(error) => return error.into(),
             E::Interrupted => Code::Interrupted,
             _ => Code::Surroundings,

@@ -81,6 +81,16 @@ impl Progress {
         self.start.elapsed()
     }
 
+    /// Says a line in between.
+    pub(crate) fn note(&mut self, line: &str) {
+        self.last_line = Instant::now();
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None if self.quiet => {}
+            None => say(line),
+        }
+    }
+
     /// Ends the step with a line that says how long it took.
     pub(crate) fn finish(mut self) -> Duration {
         let took = self.start.elapsed();

@@ -11,6 +11,7 @@ mod lock;
 pub mod movies;
 pub mod objectives;
 pub mod packages;
+pub mod pretrain;
 pub mod random;
 pub mod tables;
 pub mod tune;

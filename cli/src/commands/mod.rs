@@ -14,6 +14,7 @@ pub(crate) mod merge;
 pub(crate) mod optimize;
 pub(crate) mod parity;
 pub(crate) mod predict;
+pub(crate) mod pretrain;
 pub(crate) mod quantize;
 pub(crate) mod quickstart;
 pub(crate) mod relabel;
@@ -48,6 +49,7 @@ pub(crate) fn run(command: Command) -> Result {
         Command::Suggest(args) => suggest::run(args),
         Command::Suspects(args) => suspects::run(args),
         Command::Merge(args) => merge::run(args),
+        Command::Pretrain(args) => pretrain::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Fuse(args) => fuse::run(args),

@@ -117,6 +117,25 @@ impl Architecture {
         }
     }
 
+    /// Height, width and channels of its images, where it reads images.
+    pub fn image_size(&self) -> Option<[usize; 3]> {
+        match self {
+            Self::VisionTransformer(t) => Some(t.size),
+            Self::ResidualNetwork(n) => Some(n.size),
+            Self::ShiftMixer(m) => Some(m.size),
+            _ => None,
+        }
+    }
+
+    /// Channels and length of its signals, where it reads signals.
+    pub fn signal_size(&self) -> Option<[usize; 2]> {
+        match self {
+            Self::SignalTransformer(t) => Some(t.size),
+            Self::SignalNetwork(n) => Some(n.size),
+            _ => None,
+        }
+    }
+
     /// What its numbers are normalised with, where it reads numbers.
     pub fn normalization(&self) -> Option<&Normalization> {
         match self {
@@ -171,26 +190,20 @@ impl Architecture {
     /// Those of the graph.
     pub fn input(&self, net: &mut Network<'_>, prefix: &str, rows: &str) -> Result<Input> {
         let g = &mut *net.graph;
-        let (float, int) = (ElementType::Float32, ElementType::Int64);
-        Ok(match self {
-            Self::TokenTransformer(_) => {
-                let ids = g.input(&format!("{prefix}input_ids"), int, shape![rows, "tokens"])?;
-                let name = format!("{prefix}attention_mask");
-                let mask = g.input(&name, int, shape![rows, "tokens"])?;
-                Input::Tokens { ids, mask, dropout: None }
-            }
-            Self::VisionTransformer(VisionTransformer { size, .. })
-            | Self::ResidualNetwork(ResidualNetwork { size, .. })
-            | Self::ShiftMixer(ShiftMixer { size, .. }) => {
-                let shape = shape![rows, size[0], size[1], size[2]];
-                Input::Pixels(g.input(&format!("{prefix}pixels"), ElementType::Uint8, shape)?)
-            }
-            Self::SignalTransformer(SignalTransformer { size, .. })
-            | Self::SignalNetwork(SignalNetwork { size, .. }) => {
-                let shape = shape![rows, size[0], size[1]];
-                Input::Signals(g.input(&format!("{prefix}signals"), float, shape)?)
-            }
-        })
+        if let Some([height, width, channels]) = self.image_size() {
+            let shape = shape![rows, height, width, channels];
+            let name = format!("{prefix}pixels");
+            return Ok(Input::Pixels(g.input(&name, ElementType::Uint8, shape)?));
+        }
+        if let Some([channels, length]) = self.signal_size() {
+            let shape = shape![rows, channels, length];
+            let name = format!("{prefix}signals");
+            return Ok(Input::Signals(g.input(&name, ElementType::Float32, shape)?));
+        }
+        let int = ElementType::Int64;
+        let ids = g.input(&format!("{prefix}input_ids"), int, shape![rows, "tokens"])?;
+        let mask = g.input(&format!("{prefix}attention_mask"), int, shape![rows, "tokens"])?;
+        Ok(Input::Tokens { ids, mask, dropout: None })
     }
 
     /// Whether its sizes fit together.

@@ -63,4 +63,17 @@ impl Batch {
             Rows::Signals(_) => Kind::Signal,
         }
     }
+
+    /// The batch in parts of at most `size` examples.
+    pub fn parts(&self, size: usize) -> Vec<Self> {
+        let size = size.max(1);
+        let rows: Vec<Rows> = match &self.rows {
+            Rows::Texts(rows) => rows.chunks(size).map(|p| Rows::Texts(p.to_vec())).collect(),
+            Rows::Images(rows) => rows.chunks(size).map(|p| Rows::Images(p.to_vec())).collect(),
+            Rows::Signals(rows) => rows.chunks(size).map(|p| Rows::Signals(p.to_vec())).collect(),
+        };
+        let mut labels = self.labels.chunks(size);
+        let part = |rows| Self { rows, labels: labels.next().unwrap_or_default().to_vec() };
+        rows.into_iter().map(part).collect()
+    }
 }

@@ -48,7 +48,7 @@ pub struct Preparation {
 impl Preparation {
     /// The preparation for an encoder; `tokens` are those of an encoder of tokens.
     pub fn new(encoder: Architecture, tokens: Option<Tokens>) -> Self {
-        let grey = matches!(image_size(&encoder), Some([_, _, 1]));
+        let grey = matches!(encoder.image_size(), Some([_, _, 1]));
         Self {
             encoder,
             tokens,
@@ -258,7 +258,8 @@ impl Preparation {
                 let whole = signal.ncols();
                 let length = whole.div_ceil(2) + random.below(whole / 2 + 1);
                 let start = random.below(whole - length.min(whole) + 1);
-                let piece = signal.slice_axis(Axis(1), Slice::from(start..start + length.min(whole)));
+                let piece =
+                    signal.slice_axis(Axis(1), Slice::from(start..start + length.min(whole)));
                 samples.extend(resample(piece, size[1]));
             }
         }
@@ -266,7 +267,7 @@ impl Preparation {
     }
 
     /// Every example without changes, as the encoder reads it when it is used.
-    pub(crate) fn plain(&self, prefix: &str, batch: &Batch) -> Result<Feed> {
+    pub fn plain(&self, prefix: &str, batch: &Batch) -> Result<Feed> {
         match &batch.rows {
             Rows::Texts(texts) => self.tokens(prefix, texts),
             Rows::Images(images) => {
@@ -385,32 +386,21 @@ impl Preparation {
     }
 
     fn image_size(&self) -> Result<[usize; 3]> {
-        image_size(&self.encoder)
+        self.encoder
+            .image_size()
             .ok_or_else(|| Error::Pretrain("the encoder does not read images".into()))
     }
 
     fn signal_size(&self) -> Result<[usize; 2]> {
-        match &self.encoder {
-            Architecture::SignalTransformer(t) => Ok(t.size),
-            Architecture::SignalNetwork(n) => Ok(n.size),
-            _ => Err(Error::Pretrain("the encoder does not read signals".into())),
-        }
+        self.encoder
+            .signal_size()
+            .ok_or_else(|| Error::Pretrain("the encoder does not read signals".into()))
     }
 
     fn normalization(&self) -> Result<&Normalization> {
         self.encoder
             .normalization()
             .ok_or_else(|| Error::Pretrain("the encoder does not read numbers".into()))
-    }
-}
-
-/// Height, width and channels of an encoder of images.
-fn image_size(encoder: &Architecture) -> Option<[usize; 3]> {
-    match encoder {
-        Architecture::VisionTransformer(t) => Some(t.size),
-        Architecture::ResidualNetwork(n) => Some(n.size),
-        Architecture::ShiftMixer(m) => Some(m.size),
-        _ => None,
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use super::source::Source;
 use super::WeightedObjective;
+use super::source::Source;
 use crate::data::Permutation;
 use crate::error::{Error, Result};
 use crate::objectives::{Draw, Feed, Preparation};

@@ -130,7 +130,10 @@ impl PretrainOptions {
         }
         for (i, WeightedObjective { objective, weight }) in self.objectives.iter().enumerate() {
             if !(weight.is_finite() && *weight > 0.0) {
-                return bad(format!("the weight of {} is {weight}; it must be above 0", objective.name()));
+                return bad(format!(
+                    "the weight of {} is {weight}; it must be above 0",
+                    objective.name()
+                ));
             }
             if self.objectives[..i].iter().any(|o| o.objective.name() == objective.name()) {
                 return bad(format!("{} is asked for twice", objective.name()));
@@ -143,7 +146,10 @@ impl PretrainOptions {
             return bad("a step needs a batch of at least 2 examples".into());
         }
         if !(0.0..1.0).contains(&self.warm_up) {
-            return bad(format!("the warm-up is {} of the run; it must be 0 to below 1", self.warm_up));
+            return bad(format!(
+                "the warm-up is {} of the run; it must be 0 to below 1",
+                self.warm_up
+            ));
         }
         let ends = match self.budget {
             Budget::Steps(steps) => steps > 0,

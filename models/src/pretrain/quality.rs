@@ -36,8 +36,11 @@ impl Quality {
 
         let centred = &x - &(x.sum_axis(Axis(0)) / rows);
         // The smaller of the two products has the same trace and the same sum of squares.
-        let gram =
-            if x.nrows() < x.ncols() { centred.dot(&centred.t()) } else { centred.t().dot(&centred) };
+        let gram = if x.nrows() < x.ncols() {
+            centred.dot(&centred.t())
+        } else {
+            centred.t().dot(&centred)
+        };
         let trace = gram.diag().sum();
         let squares = gram.mapv(|v| v * v).sum();
         let effective_rank = if squares > 0.0 { trace * trace / squares } else { 0.0 };
@@ -90,7 +93,8 @@ fn unit_rows(x: &Array2<f64>) -> Array2<f64> {
 
 /// Leave-one-out accuracy of the majority among the nearest by cosine.
 fn nearest_neighbors(unit: &Array2<f64>, labels: &[i64]) -> Option<f64> {
-    let known: Vec<usize> = (0..unit.nrows().min(labels.len())).filter(|&i| labels[i] >= 0).collect();
+    let known: Vec<usize> =
+        (0..unit.nrows().min(labels.len())).filter(|&i| labels[i] >= 0).collect();
     let first = labels.get(*known.first()?)?;
     if known.len() < 2 * NEIGHBORS || known.iter().all(|&i| labels[i] == *first) {
         return None;

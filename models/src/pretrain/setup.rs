@@ -30,12 +30,7 @@ pub(super) fn settle(data: &dyn Dataset, options: &PretrainOptions) -> Result<Se
     let family = options.family(data.kind())?;
     match data.kind() {
         Kind::Text => {
-            let json = tokenizer::train(
-                data,
-                options.tokenizer,
-                options.vocabulary,
-                options.seed,
-            )?;
+            let json = tokenizer::train(data, options.tokenizer, options.vocabulary, options.seed)?;
             let prepared = tokenizer::open(json, options.max_tokens, Path::new("tokenizer.json"))?;
             let causal = family == Family::CausalTransformer;
             let encoder =
@@ -79,9 +74,7 @@ pub(super) fn resumed(
 impl PretrainOptions {
     /// The family that was asked for, or that suits the kind and the objectives best.
     fn family(&self, kind: Kind) -> Result<Family> {
-        let Start::Fresh { family } = self.start else {
-            return Err(Error::Pretrain("the encoder is there already".into()));
-        };
+        let Start::Fresh { family } = self.start;
         let wants = |name: &str| self.objectives.iter().any(|o| o.objective.name() == name);
         let suits = match kind {
             Kind::Text if wants("autoregressive") => Family::CausalTransformer,
@@ -213,9 +206,7 @@ fn sample_signals(data: &dyn Dataset, options: &PretrainOptions) -> Result<Signa
         }
     }
     let Some(first) = signals.first() else {
-        return Err(Error::Pretrain(
-            "no signal of a sample could be read and was finite".into(),
-        ));
+        return Err(Error::Pretrain("no signal of a sample could be read and was finite".into()));
     };
     let channels = first.nrows();
     let mut lengths: Vec<usize> = signals.iter().map(|signal| signal.ncols()).collect();

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::tokenizer::Prepared;
 use crate::data::{Dataset, Example};
 use crate::error::{Error, Result};
 use crate::objectives::{Batch, Rows};
-use super::tokenizer::Prepared;
 
 /// Examples that stand in for one that cannot be read, at most.
 const SUBSTITUTES: usize = 64;

@@ -196,6 +196,11 @@ impl Tensor<'_> {
         })
     }
 
+    /// The same tensor, borrowed.
+    pub fn view(&self) -> Tensor<'_> {
+        each!(self, array => Sealed::wrap(CowArray::from(array.view())))
+    }
+
     /// A copy that borrows nothing.
     pub fn into_owned(self) -> Tensor<'static> {
         each!(self, array => Sealed::wrap(CowArray::from(array.into_owned())))

@@ -1,0 +1,395 @@
+//! `offshoot pretrain`: from unlabeled examples to an encoder.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use offshoot::TrainerOptions;
+use offshoot::trainer::Device;
+use offshoot_models::data::{self, DataOptions, Dataset, Kind};
+use offshoot_models::encoders::{Family, Size};
+use offshoot_models::objectives;
+use offshoot_models::pretrain::{
+    Budget, Event, PretrainOptions, Quality, Start, StepRecord, TokenizerKind, WeightedObjective,
+    pretrain,
+};
+
+use crate::failure::{Failure, Result};
+use crate::files;
+use crate::interrupt::Interrupt;
+use crate::progress::{self, Progress, Unit, grouped, megabytes};
+use crate::texts::shell_path;
+
+const EXAMPLES: &str = "\
+Examples:
+  offshoot pretrain photos/ --minutes 15 -o parts.offshoot
+  offshoot pretrain recordings.ts --objective simclr -o motion.offshoot
+  offshoot pretrain corpus.txt --objective masked-token+simcse -o ours.offshoot
+  offshoot pretrain proteins.fasta --epochs 3 -o proteins.offshoot
+
+Then a handful of labels is enough: offshoot learn parts.offshoot labelled/ -o parts.head";
+
+/// Pretrain an encoder on your own unlabeled data
+///
+/// Reads a folder of images, an IDX file, texts (lines, JSONL, CSV, Parquet), FASTA, or signals
+/// (.ts, NumPy, CSV, Parquet), and writes one bundle. Nothing needs labels; where the data has
+/// them, the accuracy of nearest neighbours is told meanwhile. A run that was interrupted goes
+/// on when the same command is given again. Metrics, TensorBoard files and the checkpoint lie in
+/// a folder beside the bundle, with the ending .run.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Files or folders of examples, all of one kind
+    #[arg(required = true)]
+    data: Vec<PathBuf>,
+    /// The bundle to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// What is learned from, one or several joined by `+`, each with a weight before it if it is
+    /// not 1, as in `masked-token+0.1*simcse` [default: vicreg for images, simclr for signals,
+    /// masked-token+simcse for texts, masked-token for FASTA]
+    #[arg(long, value_name = "NAME")]
+    objective: Option<String>,
+    /// Kind of encoder [default: shift-mixer, signal-network or transformer]
+    #[arg(long, value_name = "NAME", value_parser = parse_family)]
+    encoder: Option<Family>,
+    /// Size of the encoder
+    #[arg(long, value_enum, value_name = "tiny|small|base", default_value = "tiny")]
+    size: SizeChoice,
+    /// End after about so many minutes
+    #[arg(long, value_name = "N", conflicts_with_all = ["epochs", "steps"])]
+    minutes: Option<f64>,
+    /// End when every example was seen so many times [default: 10]
+    #[arg(long, value_name = "N", conflicts_with = "steps")]
+    epochs: Option<f64>,
+    /// End after so many steps
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+    /// Examples of a step [default: 128; of texts 64]
+    #[arg(long, value_name = "N")]
+    batch: Option<NonZeroUsize>,
+    /// Learning rate at its highest
+    #[arg(long, value_name = "RATE")]
+    learning_rate: Option<f32>,
+    /// Keep an average of the weights with this decay, and write it in their place
+    #[arg(long, value_name = "DECAY")]
+    average: Option<f32>,
+    /// Seed of weights, order and views
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    seed: u64,
+    /// Where to compute
+    #[arg(long, value_name = "cpu|cuda|cuda:N", default_value = "cpu", value_parser = parse_device)]
+    device: Device,
+    /// Most threads that compute at once [default: as many as the process may use]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// Threads that draw views ahead of the steps
+    #[arg(long, value_name = "N", default_value = "1")]
+    loaders: NonZeroUsize,
+    /// Begin again where the folder holds an unfinished run, and replace the bundle
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    how: DataArgs,
+}
+
+/// How the data is read.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "How the data is read")]
+struct DataArgs {
+    /// What a table's column holds [default: text]
+    #[arg(long, value_enum, value_name = "KIND")]
+    kind: Option<KindChoice>,
+    /// Column or key of the text, image or signal
+    #[arg(long, value_name = "COLUMN")]
+    column: Option<String>,
+    /// Column or key of labels, for the accuracy of nearest neighbours; of FASTA a key of the
+    /// header, such as OS
+    #[arg(long, value_name = "COLUMN")]
+    label: Option<String>,
+    /// Time steps of a window, into which a long recording is cut
+    #[arg(long, value_name = "N")]
+    window: Option<usize>,
+    /// Time steps between the starts of windows [default: a whole window]
+    #[arg(long, value_name = "N", requires = "window")]
+    stride: Option<usize>,
+    /// Side that images are brought to [default: that of most of them, at most 224]
+    #[arg(long, value_name = "PIXELS")]
+    image_size: Option<usize>,
+    /// Kind of tokenizer to train [default: word-piece; residues for FASTA]
+    #[arg(long, value_enum, value_name = "KIND")]
+    tokenizer: Option<TokenizerChoice>,
+    /// Number of its tokens
+    #[arg(long, value_name = "N", default_value_t = 8000)]
+    vocabulary: usize,
+    /// Most tokens of a text; longer ones are cut [default: 64; 128 for FASTA]
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum KindChoice {
+    Text,
+    Image,
+    Signal,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum SizeChoice {
+    /// Under a million weights
+    Tiny,
+    /// A few million
+    Small,
+    /// Tens of millions
+    Base,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum TokenizerChoice {
+    /// Pieces of lower-case words
+    WordPiece,
+    /// Byte pairs
+    Bpe,
+    /// Pieces by their likelihood
+    Unigram,
+    /// One token a residue
+    Residues,
+}
+
+fn parse_family(name: &str) -> Result<Family, String> {
+    Family::ALL.into_iter().find(|family| family.name() == name).ok_or_else(|| {
+        let names: Vec<&str> = Family::ALL.iter().map(|family| family.name()).collect();
+        format!("there is no such encoder; there are {}", names.join(", "))
+    })
+}
+
+fn parse_device(name: &str) -> Result<Device, String> {
+    match name.split_once(':') {
+        None if name == "cpu" => Ok(Device::Cpu),
+        None if name == "cuda" => Ok(Device::Cuda { index: 0 }),
+        Some(("cuda", index)) => u32::from_str(index)
+            .map(|index| Device::Cuda { index })
+            .map_err(|_| format!("`{index}` is no number of a graphics card")),
+        _ => Err("a device is cpu, cuda or cuda:N".into()),
+    }
+}
+
+pub(crate) fn run(args: Args) -> Result {
+    let interrupt = Interrupt::listen();
+    files::check_output(&args.output, args.data.iter().map(PathBuf::as_path))?;
+    let data = open(&args)?;
+    let options = options(&args, data.as_ref(), &interrupt)?;
+    prepare_output(&args, &options)?;
+    let weak = options.objectives.iter().any(|o| o.objective.name() == "masked-patches");
+    if weak && options.objectives.len() == 1 {
+        progress::say(
+            "note: masked-patches alone gives embeddings that are weak until they are tuned; for \
+             frozen ones vicreg or simclr is better",
+        );
+    }
+    let mut told = Told::default();
+    let done = pretrain(&data, &options, &mut |event| told.tell(event));
+    drop(told.bar.take());
+    let done = match done {
+        Err(offshoot_models::Error::Interrupted) => {
+            return Err(Failure::interrupted(format!(
+                "the run is kept in {}; the same command goes on with it",
+                options.run_folder().display()
+            )));
+        }
+        done => done?,
+    };
+    if done.unreadable > 0 {
+        progress::say(&format!(
+            "note: examples that cannot be read were passed over {} times",
+            grouped(done.unreadable)
+        ));
+    }
+    progress::say(&format!(
+        "{}: {}, {} dimensions, {} steps{}",
+        shell_path(&args.output),
+        megabytes(done.written.size),
+        done.written.manifest.embedding_size,
+        grouped(done.steps),
+        done.quality.map_or_else(String::new, |quality| format!("; {}", figures(&quality))),
+    ));
+    Ok(())
+}
+
+fn open(args: &Args) -> Result<Arc<dyn Dataset>> {
+    let options = DataOptions {
+        kind: args.how.kind.map(|kind| match kind {
+            KindChoice::Text => Kind::Text,
+            KindChoice::Image => Kind::Image,
+            KindChoice::Signal => Kind::Signal,
+        }),
+        column: args.how.column.clone(),
+        label: args.how.label.clone(),
+        window: args.how.window,
+        stride: args.how.stride,
+    };
+    let data: Arc<dyn Dataset> = data::open_all(&args.data, &options)?.into();
+    let left_out = data.left_out();
+    if left_out.count > 0 {
+        progress::say(&format!(
+            "note: {} records cannot be read and are left out; the first: {}",
+            grouped(left_out.count as u64),
+            left_out.named.first().map_or("", String::as_str)
+        ));
+    }
+    Ok(data)
+}
+
+/// Refuses a bundle that exists; with --force an unfinished run is removed.
+fn prepare_output(args: &Args, options: &PretrainOptions) -> Result {
+    if args.force {
+        let folder = options.run_folder();
+        return match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Failure::io("remove", &folder, &error))
+            }
+            _ => Ok(()),
+        };
+    }
+    if args.output.symlink_metadata().is_ok() {
+        return Err(Failure::usage(format!(
+            "{} exists already; add --force to replace it, or choose another name",
+            args.output.display()
+        )));
+    }
+    Ok(())
+}
+
+fn options(args: &Args, data: &dyn Dataset, interrupt: &Interrupt) -> Result<PretrainOptions> {
+    let fasta = args.data.iter().any(|path| {
+        let name = path.to_string_lossy().to_ascii_lowercase();
+        let name = name.strip_suffix(".gz").unwrap_or(&name).to_owned();
+        [".fasta", ".fa", ".faa"].iter().any(|ending| name.ends_with(ending))
+    });
+    let usual = match data.kind() {
+        Kind::Image => "vicreg",
+        Kind::Signal => "simclr",
+        Kind::Text if fasta => "masked-token",
+        Kind::Text => "masked-token+simcse",
+    };
+    let objectives = parse_objectives(args.objective.as_deref().unwrap_or(usual))?;
+    let first = objectives::named(objectives[0].objective.name())?;
+    let mut options = PretrainOptions::new(first, args.output.clone());
+    options.objectives = objectives;
+    options.start = Start::Fresh { family: args.encoder };
+    options.size = match args.size {
+        SizeChoice::Tiny => Size::Tiny,
+        SizeChoice::Small => Size::Small,
+        SizeChoice::Base => Size::Base,
+    };
+    options.budget = match (args.minutes, args.epochs, args.steps) {
+        (Some(minutes), ..) => Budget::Minutes(minutes),
+        (_, Some(epochs), _) => Budget::Epochs(epochs),
+        (_, _, Some(steps)) => Budget::Steps(steps),
+        _ => options.budget,
+    };
+    let text = data.kind() == Kind::Text;
+    options.batch = args.batch.map_or(if text { 64 } else { 128 }, NonZeroUsize::get);
+    if let Some(rate) = args.learning_rate {
+        options.learning_rate = rate;
+    }
+    options.average_decay = args.average;
+    options.seed = args.seed;
+    options.image_size = args.how.image_size;
+    options.tokenizer = match args.how.tokenizer {
+        Some(TokenizerChoice::WordPiece) => TokenizerKind::WordPiece,
+        Some(TokenizerChoice::Bpe) => TokenizerKind::Bpe,
+        Some(TokenizerChoice::Unigram) => TokenizerKind::Unigram,
+        Some(TokenizerChoice::Residues) => TokenizerKind::Residues,
+        None if fasta => TokenizerKind::Residues,
+        None => TokenizerKind::WordPiece,
+    };
+    options.vocabulary = args.how.vocabulary;
+    options.max_tokens = args.how.max_tokens.unwrap_or(if fasta { 128 } else { 64 });
+    options.loaders = args.loaders.get();
+    options.trainer = TrainerOptions::new().threads(args.threads).device(args.device);
+    options.stop = Some(interrupt.flag());
+    Ok(options)
+}
+
+/// Objectives joined by `+`, each with a weight and `*` before it or without.
+fn parse_objectives(all: &str) -> Result<Vec<WeightedObjective>> {
+    all.split('+')
+        .map(|part| {
+            let (weight, name) = match part.split_once('*') {
+                Some((weight, name)) => {
+                    let weight = weight.trim().parse::<f32>().map_err(|_| {
+                        Failure::usage(format!("`{weight}` in --objective is no number"))
+                    })?;
+                    (weight, name)
+                }
+                None => (1.0, part),
+            };
+            let objective = objectives::named(name.trim())?.into();
+            Ok(WeightedObjective { objective, weight })
+        })
+        .collect()
+}
+
+/// What was told so far.
+#[derive(Default)]
+struct Told {
+    bar: Option<Progress>,
+    collapsed: bool,
+}
+
+impl Told {
+    fn tell(&mut self, event: Event) {
+        match event {
+            Event::Begins { family, parameters, steps, done, examples } => {
+                let again = match done {
+                    0 => String::new(),
+                    done => format!(", going on after {}", grouped(done)),
+                };
+                progress::say(&format!(
+                    "{family} of {} weights, {} examples, {} steps{again}",
+                    grouped(parameters),
+                    grouped(examples as u64),
+                    grouped(steps)
+                ));
+                self.bar = Some(Progress::start("Pretraining", Unit::Count("steps"), Some(steps)));
+            }
+            Event::Step { record, examples_per_second } => self.step(&record, examples_per_second),
+            Event::Collapse { step, reason } => {
+                if !self.collapsed {
+                    progress::say(&format!(
+                        "warning: at step {} the embeddings have collapsed: {reason}; stop the \
+                         run, and try a lower learning rate, a larger batch or another objective",
+                        grouped(step)
+                    ));
+                }
+                self.collapsed = true;
+            }
+        }
+    }
+
+    fn step(&mut self, record: &StepRecord, examples_per_second: f64) {
+        let Some(bar) = &mut self.bar else { return };
+        bar.set(record.step);
+        if let Some(quality) = &record.quality {
+            bar.note(&format!(
+                "step {}: loss {:.4}, {:.0} examples/s, {}",
+                grouped(record.step),
+                record.loss,
+                examples_per_second,
+                figures(quality)
+            ));
+        }
+    }
+}
+
+fn figures(quality: &Quality) -> String {
+    let neighbors = quality.nearest_neighbors.map_or_else(String::new, |accuracy| {
+        format!(", {:.1} % of nearest neighbours right", 100.0 * accuracy)
+    });
+    format!(
+        "effective rank {:.1}, uniformity {:.2}{neighbors}",
+        quality.effective_rank, quality.uniformity
+    )
+}

@@ -1,0 +1,136 @@
+//! The end of a run: the trained encoder as a bundle, checked against what was trained.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ndarray::Array2;
+use offshoot::bundle::{
+    FORMAT_VERSION, ImageConfig, MODEL, Manifest, Modality, Pooling, Pretraining, Provenance,
+    SignalConfig, Similarity, TOKENIZER,
+};
+use offshoot::{EmbedOptions, OpenOptions, WeightCache};
+use offshoot_export::archive::{BundleWriter, Written};
+use offshoot_export::graph::external::{Layout, WEIGHTS_FILE};
+use offshoot_export::graph::{Graph, Lowering, Tensor};
+use protobuf::Message;
+
+use super::tokenizer::Prepared;
+use crate::data::Kind;
+use crate::encoders::{Architecture, Network, Weights};
+use crate::error::{Error, Result};
+use crate::objectives::{Batch, Rows};
+
+/// Least cosine between an embedding of the bundle and of the trainer.
+const AGREEMENT: f64 = 0.999;
+
+/// What a bundle is made of.
+pub(super) struct Finished<'a> {
+    pub(super) encoder: &'a Architecture,
+    pub(super) weights: BTreeMap<String, Tensor>,
+    pub(super) tokenizer: Option<&'a Prepared>,
+    pub(super) name: String,
+    pub(super) pretraining: Pretraining,
+    pub(super) source: String,
+}
+
+impl Finished<'_> {
+    /// Writes the bundle, and opens it again to compare it with embeddings `[rows, width]` of a
+    /// batch that the trainer computed.
+    pub(super) fn write(
+        self,
+        output: &Path,
+        batch: &Batch,
+        expected: &Array2<f32>,
+    ) -> Result<Written> {
+        let mut graph = Graph::new(&self.name, Lowering::OnnxRuntime);
+        let mut weights = Weights::trained(self.weights);
+        let mut net = Network { graph: &mut graph, weights: &mut weights };
+        let input = self.encoder.input(&mut net, "", "batch")?;
+        let features = self.encoder.encode(&mut net, input)?;
+        graph.output("embedding", features.pooled)?;
+        let kind = self.encoder.kind();
+        let manifest = Manifest {
+            format: FORMAT_VERSION,
+            name: self.name,
+            modality: match kind {
+                Kind::Text => Modality::Text,
+                Kind::Image => Modality::Image,
+                Kind::Signal => Modality::Signal,
+            },
+            embedding_size: self.encoder.width(),
+            pooling: Pooling::Mean,
+            normalized: false,
+            text: self.tokenizer.map(|tokenizer| tokenizer.config.clone()),
+            image: self.encoder.image_size().map(|[height, width, channels]| ImageConfig {
+                height,
+                width,
+                channels,
+            }),
+            signal: self.encoder.signal_size().map(|[channels, length]| SignalConfig {
+                channels,
+                length,
+                channel_names: Vec::new(),
+                sampling_rate: None,
+            }),
+            similarity: Similarity::Cosine,
+            provenance: Provenance {
+                source: self.source,
+                architecture: self.encoder.name().into(),
+                weights_sha256: None,
+                tool: concat!("offshoot-models ", env!("CARGO_PKG_VERSION")).into(),
+                changes: Vec::new(),
+                pretraining: Some(self.pretraining),
+            },
+            licence: None,
+            parameters: graph.parameters(),
+            entries: BTreeMap::new(),
+        };
+        let mut bundle = BundleWriter::create(output, true)?;
+        let layout = Layout::new(&graph)?;
+        let model = graph
+            .to_model(&layout)?
+            .write_to_bytes()
+            .map_err(|e| Error::Pretrain(format!("the graph cannot be written: {e}")))?;
+        bundle.add_bytes(MODEL, &model)?;
+        bundle.add(WEIGHTS_FILE, layout.size(), |out| layout.write(&graph, out, &mut |_| {}))?;
+        if let Some(tokenizer) = self.tokenizer {
+            bundle.add_bytes(TOKENIZER, &tokenizer.json)?;
+        }
+        let written = bundle.finish(manifest)?;
+        if let Err(error) = agrees(output, batch, expected) {
+            let _ = std::fs::remove_file(output);
+            return Err(error);
+        }
+        Ok(written)
+    }
+}
+
+/// Whether the bundle embeds as the trainer does.
+fn agrees(output: &Path, batch: &Batch, expected: &Array2<f32>) -> Result<()> {
+    let encoder = OpenOptions::new().cache(WeightCache::Off).open(output)?;
+    let options = EmbedOptions::default();
+    let found = match &batch.rows {
+        Rows::Texts(rows) => encoder.embed_tokens(rows, &options)?,
+        Rows::Images(images) => encoder.embed_images(images)?,
+        Rows::Signals(signals) => {
+            let length = encoder.manifest().signal.as_ref().map_or(0, |signal| signal.length);
+            let channels = signals.first().map_or(0, |signal| signal.nrows());
+            let mut all = ndarray::Array3::zeros((signals.len(), channels, length));
+            for (mut place, signal) in all.outer_iter_mut().zip(signals) {
+                place.assign(&offshoot::resample(signal.view(), length));
+            }
+            encoder.embed_signals(all.view())?
+        }
+    };
+    for (row, (a, b)) in found.vectors().outer_iter().zip(expected.outer_iter()).enumerate() {
+        let (a, b) = (a.mapv(f64::from), b.mapv(f64::from));
+        let cosine = a.dot(&b) / (a.dot(&a) * b.dot(&b)).sqrt();
+        if cosine.is_nan() || cosine < AGREEMENT {
+            return Err(Error::Pretrain(format!(
+                "the bundle embeds example {row} unlike the trainer (cosine {cosine:.5}); it was \
+                 not kept"
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! Pretraining: from unlabeled examples to an encoder in one file.
+//!
+//! A run is a function of its data, its options and its seed. The batch of a step is made of
+//! the seed and the step's number alone, all other state is the trainer's, and so a run that
+//! was killed and resumed ends in the same bundle, byte for byte.
+
+mod finish;
+mod loader;
+mod options;
+mod program;
+mod quality;
+mod record;
+mod run;
+mod run_folder;
+mod schedule;
+mod setup;
+mod source;
+mod tensorboard;
+mod tokenizer;
+
+pub use self::options::{Budget, PretrainOptions, Start, WeightedObjective};
+pub use self::quality::Quality;
+pub use self::record::{METRICS, StepRecord};
+pub use self::run::{Event, Pretrained, pretrain};
+pub use self::schedule::Schedule;
+pub use self::tokenizer::TokenizerKind;

@@ -1,0 +1,132 @@
+//! What a run writes down as it goes: a line of JSON a step, and event files for TensorBoard.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::quality::Quality;
+use super::tensorboard::Events;
+use crate::error::{Error, Result};
+
+/// File of the metrics, in the run's folder.
+pub const METRICS: &str = "metrics.jsonl";
+
+/// What is known of one step.
+#[derive(Debug, Clone, Serialize)]
+pub struct StepRecord {
+    /// The step, from 1.
+    pub step: u64,
+    /// How often every example was seen.
+    pub epoch: f64,
+    /// The loss.
+    pub loss: f32,
+    /// The loss of each objective, where there are several.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub losses: BTreeMap<String, f32>,
+    /// Joint norm of the gradients before clipping.
+    pub gradient_norm: f32,
+    /// The learning rate.
+    pub learning_rate: f32,
+    /// Figures of held-out examples, where they were taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quality: Option<Quality>,
+}
+
+/// The files of a run's record.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    path: PathBuf,
+    file: File,
+    events: Events,
+}
+
+impl Recorder {
+    /// Opens the record of a run of which `done` steps are kept: what was written of later
+    /// steps is taken away.
+    pub(super) fn open(folder: &Path, done: u64) -> Result<Self> {
+        let path = folder.join(METRICS);
+        let kept = lines(&path, done)?;
+        let io = |e| Error::io("write", &path, e);
+        // The kept part is written beside and renamed, so that a kill loses nothing.
+        let mut beside = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
+        for line in kept {
+            writeln!(beside, "{line}").map_err(io)?;
+        }
+        beside.persist(&path).map_err(|e| Error::io("rename", &path, e.error))?;
+        let file = OpenOptions::new().append(true).open(&path).map_err(io)?;
+        Ok(Self { file, events: Events::create(folder, done)?, path })
+    }
+
+    /// Adds a step.
+    pub(super) fn add(&mut self, record: &StepRecord) -> Result<()> {
+        let line = serde_json::to_string(record)
+            .map_err(|e| Error::Pretrain(format!("a metric cannot be written: {e}")))?;
+        writeln!(self.file, "{line}").map_err(|e| Error::io("write", &self.path, e))?;
+        let mut values = vec![
+            ("loss".to_owned(), record.loss),
+            ("gradient_norm".to_owned(), record.gradient_norm),
+            ("learning_rate".to_owned(), record.learning_rate),
+        ];
+        values.extend(record.losses.iter().map(|(name, &loss)| (format!("loss/{name}"), loss)));
+        if let Some(quality) = &record.quality {
+            values.push(("quality/effective_rank".into(), quality.effective_rank as f32));
+            values.push(("quality/uniformity".into(), quality.uniformity as f32));
+            values.push(("quality/spread".into(), quality.spread as f32));
+            if let Some(accuracy) = quality.nearest_neighbors {
+                values.push(("quality/nearest_neighbors".into(), accuracy as f32));
+            }
+        }
+        self.events.add(record.step, &values)
+    }
+
+    /// Brings everything to the disk.
+    pub(super) fn sync(&mut self) -> Result<()> {
+        self.file.sync_data().map_err(|e| Error::io("write", &self.path, e))?;
+        self.events.sync()
+    }
+}
+
+#[derive(Deserialize)]
+struct Step {
+    step: u64,
+    loss: Option<f32>,
+}
+
+/// The whole lines of the first `done` steps.
+fn lines(path: &Path, done: u64) -> Result<Vec<String>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(Error::io("open", path, e)),
+    };
+    let mut kept = Vec::new();
+    for line in BufReader::new(file).lines() {
+        let line = line.map_err(|e| Error::io("read", path, e))?;
+        match serde_json::from_str::<Step>(&line) {
+            Ok(Step { step, .. }) if step <= done => kept.push(line),
+            _ => break,
+        }
+    }
+    Ok(kept)
+}
+
+/// Points of a run's curve: at most `points` means of the loss over equal parts of the run, each
+/// at its last step.
+pub(super) fn curve(folder: &Path, steps: u64, points: usize) -> Result<Vec<[f32; 2]>> {
+    let mut losses = Vec::new();
+    for line in lines(&folder.join(METRICS), steps)? {
+        if let Ok(Step { step, loss: Some(loss) }) = serde_json::from_str(&line) {
+            losses.push((step, loss));
+        }
+    }
+    let part = losses.len().div_ceil(points.max(1)).max(1);
+    let mean = |part: &[(u64, f32)]| {
+        let sum: f64 = part.iter().map(|(_, loss)| f64::from(*loss)).sum();
+        let last = part.last().map_or(0, |(step, _)| *step);
+        [last as f32, (sum / part.len().max(1) as f64) as f32]
+    };
+    Ok(losses.chunks(part).map(mean).collect())
+}

@@ -1,0 +1,454 @@
+//! The loop.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use ndarray::{Array2, Axis, concatenate};
+use offshoot::Engine;
+use offshoot::bundle::Pretraining;
+use offshoot::trainer::{Tensor as Fed, Trainer};
+use offshoot_export::archive::Written;
+use offshoot_export::graph::Tensor;
+use offshoot_export::training::{AVERAGE, LEARNING_RATE};
+
+use super::finish::Finished;
+use super::loader::{Loader, Maker};
+use super::options::{Budget, PretrainOptions};
+use super::program::{self, Settings};
+use super::quality::Quality;
+use super::record::{Recorder, StepRecord, curve};
+use super::run_folder::{Description, RunFolder};
+use super::schedule::Schedule;
+use super::setup::{self, Setup};
+use super::source::Source;
+use crate::data::{Dataset, split};
+use crate::encoders::Weights;
+use crate::error::{Error, Result};
+use crate::objectives::{Batch, Feed, Preparation};
+
+/// Examples of one run of the encoder for the figures of quality.
+const QUALITY_BATCH: usize = 128;
+/// Times that quality is told in a run, unless asked otherwise.
+const QUALITY_TIMES: u64 = 20;
+/// Examples that the bundle is compared on.
+const COMPARED: usize = 32;
+/// Points of the curve that a bundle keeps.
+const CURVE_POINTS: usize = 100;
+/// Steps that are timed for a budget of minutes, after two more; and seconds after which the
+/// timing ends.
+const TIMED_STEPS: u32 = 20;
+const TIMED_SECONDS: f64 = 10.0;
+
+/// What a run tells as it goes.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The encoder and the number of steps are settled.
+    Begins {
+        /// Name of the encoder's family.
+        family: &'static str,
+        /// Its number of weights, those of heads left out.
+        parameters: u64,
+        /// Number of steps of the run.
+        steps: u64,
+        /// Steps that an earlier run had done.
+        done: u64,
+        /// Examples to learn from.
+        examples: usize,
+    },
+    /// A step is done.
+    Step {
+        /// Its record.
+        record: StepRecord,
+        /// Examples a second since the last step.
+        examples_per_second: f64,
+    },
+    /// Embeddings of held-out examples have lost their meaning.
+    Collapse {
+        /// The step.
+        step: u64,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A finished run.
+#[derive(Debug)]
+pub struct Pretrained {
+    /// The bundle.
+    pub written: Written,
+    /// Number of steps.
+    pub steps: u64,
+    /// The last figures of quality.
+    pub quality: Option<Quality>,
+    /// Examples that could not be read, counted each time that one was wanted.
+    pub unreadable: u64,
+}
+
+/// Pretrains an encoder on a data set and writes it. A run that was interrupted goes on where
+/// its last checkpoint left it when it is called with the same options and data.
+///
+/// # Errors
+/// [`Error::Pretrain`] when options, data and objectives do not fit, or the folder holds
+/// another run; [`Error::Interrupted`] after a checkpoint; those of the trainer, among them a
+/// loss that is not finite, and of files.
+pub fn pretrain(
+    data: &Arc<dyn Dataset>,
+    options: &PretrainOptions,
+    tell: &mut dyn FnMut(Event),
+) -> Result<Pretrained> {
+    options.check()?;
+    if data.len() < 4 {
+        return Err(Error::Pretrain(format!(
+            "{} examples are too few to learn from; give at least 4",
+            data.len()
+        )));
+    }
+    let folder = RunFolder::open(options.run_folder())?;
+    let earlier = folder.earlier()?;
+    let setup = match &earlier {
+        Some(earlier) => {
+            fits(earlier, options, data.as_ref(), &folder)?;
+            let json = std::fs::read(folder.tokenizer()).ok();
+            setup::resumed(earlier.encoder.clone(), json, &folder.tokenizer())?
+        }
+        None => {
+            let setup = setup::settle(data.as_ref(), options)?;
+            if let Some(tokenizer) = &setup.tokenizer {
+                folder.write_tokenizer(&tokenizer.json)?;
+            }
+            setup
+        }
+    };
+    setup.encoder.check()?;
+    Run::new(data, options, folder, setup, earlier)?.to_the_end(tell)
+}
+
+/// Whether an earlier run in the folder is this one.
+fn fits(
+    earlier: &Description,
+    options: &PretrainOptions,
+    data: &dyn Dataset,
+    folder: &RunFolder,
+) -> Result<()> {
+    let what = if earlier.data_digest != data.digest() {
+        "with other data"
+    } else if earlier.options != options.fingerprint() {
+        "with other options"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Pretrain(format!(
+        "{} holds an unfinished run {what}; remove it to begin again, or choose another output",
+        folder.path().display()
+    )))
+}
+
+struct Run<'a> {
+    options: &'a PretrainOptions,
+    folder: RunFolder,
+    setup: Setup,
+    data: &'a Arc<dyn Dataset>,
+    trainer: Trainer,
+    /// Build of ONNX Runtime.
+    engine: String,
+    maker: Arc<Maker>,
+    held_out: Source,
+    schedule: Schedule,
+    names: Vec<String>,
+    parameters: u64,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        data: &'a Arc<dyn Dataset>,
+        options: &'a PretrainOptions,
+        folder: RunFolder,
+        setup: Setup,
+        earlier: Option<Description>,
+    ) -> Result<Self> {
+        for weighted in &options.objectives {
+            weighted.objective.check(&setup.encoder)?;
+        }
+        let count = options.held_out.clamp(1, (data.len() / 10).max(1));
+        let (rest, held_out) = split(data, count as f32 / data.len() as f32, options.seed)?;
+        let whole = Source::new(data.clone(), setup.tokenizer.clone(), setup.channels);
+        let labels = options.objectives.iter().find(|o| o.objective.needs_labels());
+        if let Some(weighted) = labels
+            && !whole.has_labels()
+        {
+            return Err(Error::Pretrain(format!(
+                "{} reads labels and the data has none; name their column, or choose another \
+                 objective",
+                weighted.objective.name()
+            )));
+        }
+        let source = whole.of(Arc::new(rest));
+        let held_out = whole.of(Arc::new(held_out));
+        let batch = options.batch.min(source.len());
+        let tokens = setup.tokenizer.as_ref().map(|tokenizer| tokenizer.tokens.clone());
+        let maker = Arc::new(Maker {
+            preparation: Preparation::new(setup.encoder.clone(), tokens),
+            objectives: options.objectives.clone(),
+            source,
+            batch,
+            seed: options.seed,
+            unreadable: AtomicU64::new(0),
+        });
+
+        let settings = Settings {
+            weight_decay: options.weight_decay,
+            max_gradient_norm: Some(1.0),
+            average_decay: options.decay(),
+        };
+        let weights = Weights::random(options.seed);
+        let builder = program::build(&setup.encoder, &options.objectives, weights, &settings)?;
+        let program = builder.build()?;
+        let engine = Engine::load()?;
+        let version = engine.build_info().to_owned();
+        let mut trainer = Trainer::new(&program, &options.trainer.clone().engine(engine))?;
+        let read = program.procedure(program::EMBED).map(|p| p.state_inputs.clone());
+        let names: Vec<String> =
+            read.unwrap_or_default().into_iter().map(|(_, state)| state).collect();
+        let sizes = trainer.describe().filter(|(name, ..)| names.iter().any(|n| n == name));
+        let parameters = sizes.map(|(.., dims)| dims.iter().product::<usize>() as u64).sum();
+        drop(program);
+
+        let steps = match &earlier {
+            Some(earlier) => {
+                trainer.restore(folder.checkpoint())?;
+                earlier.steps
+            }
+            None => settle_steps(options, &maker, &mut trainer, &folder)?,
+        };
+        let warm_up = (steps as f64 * f64::from(options.warm_up)).round() as u64;
+        let schedule = Schedule { steps, warm_up, peak: options.learning_rate };
+        if earlier.is_none() {
+            folder.describe(&Description::new(
+                options.fingerprint(),
+                data.digest().to_owned(),
+                setup.encoder.clone(),
+                steps,
+            ))?;
+        }
+        Ok(Self {
+            options,
+            folder,
+            setup,
+            data,
+            trainer,
+            engine: version,
+            maker,
+            held_out,
+            schedule,
+            names,
+            parameters,
+        })
+    }
+
+    fn to_the_end(mut self, tell: &mut dyn FnMut(Event)) -> Result<Pretrained> {
+        let done = self.trainer.steps();
+        let steps = self.schedule.steps;
+        tell(Event::Begins {
+            family: self.setup.encoder.name(),
+            parameters: self.parameters,
+            steps,
+            done,
+            examples: self.maker.source.len(),
+        });
+        let mut recorder = Recorder::open(self.folder.path(), done)?;
+        let every = self.options.quality_every.unwrap_or(steps.div_ceil(QUALITY_TIMES)).max(1);
+        let mut loader = Loader::start(&self.maker, done, self.options.loaders)?;
+        let (mut saved, mut last) = (Instant::now(), Instant::now());
+        let mut quality = None;
+        for step in done..steps {
+            if self.options.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+                recorder.sync()?;
+                self.save()?;
+                return Err(Error::Interrupted);
+            }
+            let feed = loader.next()?;
+            let mut record = self.step(step, &feed)?;
+            if (step + 1) % every == 0 || step + 1 == steps {
+                let found = self.quality()?;
+                quality = Some(found);
+                record.quality = quality;
+                if let Some(reason) = found.collapse() {
+                    tell(Event::Collapse { step: step + 1, reason });
+                }
+            }
+            recorder.add(&record)?;
+            let seconds = last.elapsed().as_secs_f64().max(1e-9);
+            last = Instant::now();
+            tell(Event::Step { record, examples_per_second: self.maker.batch as f64 / seconds });
+            if saved.elapsed() >= Duration::from_secs(self.options.checkpoint_seconds)
+                && step + 1 < steps
+            {
+                recorder.sync()?;
+                self.save()?;
+                saved = Instant::now();
+            }
+        }
+        drop(loader);
+        recorder.sync()?;
+        self.save()?;
+        let written = self.finish()?;
+        let unreadable = self.maker.unreadable.load(Ordering::Relaxed);
+        Ok(Pretrained { written, steps, quality, unreadable })
+    }
+
+    fn step(&mut self, step: u64, feed: &Feed) -> Result<StepRecord> {
+        let rate = self.schedule.rate(step);
+        let outputs = one_step(&mut self.trainer, feed, rate)?;
+        let mut losses = BTreeMap::new();
+        if self.options.objectives.len() > 1 {
+            for weighted in &self.options.objectives {
+                let name = weighted.objective.name();
+                losses.insert(name.to_owned(), outputs.scalar(&format!("loss.{name}"))?);
+            }
+        }
+        let seen = (step + 1) as f64 * self.maker.batch as f64;
+        Ok(StepRecord {
+            step: step + 1,
+            epoch: seen / self.maker.source.len().max(1) as f64,
+            loss: outputs.loss()?,
+            losses,
+            gradient_norm: outputs.scalar("gradient_norm")?,
+            learning_rate: rate,
+            quality: None,
+        })
+    }
+
+    fn save(&self) -> Result<()> {
+        Ok(self.trainer.save(self.folder.checkpoint(), &[])?)
+    }
+
+    /// Embeddings of held-out examples, with their labels.
+    fn embed(&mut self, most: usize) -> Result<(Batch, Array2<f32>)> {
+        let count = self.held_out.len().min(most);
+        let indices: Vec<usize> = (0..count).collect();
+        let (batch, _) = self.held_out.batch(&indices)?;
+        let mut parts = Vec::new();
+        for part in batch.parts(QUALITY_BATCH) {
+            let feed = self.maker.preparation.plain("", &part)?;
+            let inputs: Vec<(&str, Fed<'_>)> =
+                feed.iter().map(|(name, value)| (name.as_str(), value.view())).collect();
+            let outputs = self.trainer.evaluate(&inputs)?;
+            let found = outputs.get("embedding")?.array::<f32>()?.to_owned();
+            let found = found
+                .into_dimensionality()
+                .map_err(|error| Error::Pretrain(format!("embeddings are not a table: {error}")))?;
+            parts.push(found);
+        }
+        let views: Vec<_> = parts.iter().map(|part: &Array2<f32>| part.view()).collect();
+        let all = concatenate(Axis(0), &views)
+            .map_err(|error| Error::Pretrain(format!("embeddings do not fit together: {error}")))?;
+        Ok((batch, all))
+    }
+
+    fn quality(&mut self) -> Result<Quality> {
+        let (batch, embeddings) = self.embed(self.options.held_out)?;
+        Ok(Quality::of(embeddings.view(), &batch.labels))
+    }
+
+    /// Writes the bundle.
+    fn finish(&mut self) -> Result<Written> {
+        let (batch, expected) = self.embed(COMPARED)?;
+        let mut weights = BTreeMap::new();
+        for state in &self.names {
+            let value = self.trainer.state(state)?;
+            let values: Vec<f32> = value.array::<f32>()?.iter().copied().collect();
+            let name = state.strip_suffix(AVERAGE).unwrap_or(state);
+            weights.insert(name.to_owned(), Tensor::from_f32(value.dims(), &values));
+        }
+        let output = &self.options.output;
+        let stem = |path: &Path| {
+            path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+        };
+        let name = self.options.name.clone().unwrap_or_else(|| stem(output));
+        let objective: Vec<String> = self
+            .options
+            .objectives
+            .iter()
+            .map(|weighted| match weighted.weight {
+                1.0 => weighted.objective.name().to_owned(),
+                weight => format!("{weight} {}", weighted.objective.name()),
+            })
+            .collect();
+        let pretraining = Pretraining {
+            objective: objective.join(" + "),
+            data_digest: self.data.digest().to_owned(),
+            examples: self.data.len() as u64,
+            seed: self.options.seed,
+            steps: self.schedule.steps,
+            versions: BTreeMap::from([
+                ("offshoot".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+                ("onnxruntime".to_owned(), self.engine.clone()),
+            ]),
+            curve: curve(self.folder.path(), self.schedule.steps, CURVE_POINTS)?,
+            options: BTreeMap::from([
+                ("batch".to_owned(), self.maker.batch.to_string()),
+                ("learning_rate".to_owned(), self.options.learning_rate.to_string()),
+                ("weight_decay".to_owned(), self.options.weight_decay.to_string()),
+                ("warm_up".to_owned(), self.options.warm_up.to_string()),
+            ]),
+        };
+        let finished = Finished {
+            encoder: &self.setup.encoder,
+            weights,
+            tokenizer: self.setup.tokenizer.as_deref(),
+            source: name.clone(),
+            name,
+            pretraining,
+        };
+        finished.write(output, &batch, &expected)
+    }
+}
+
+/// One step of the trainer.
+fn one_step(trainer: &mut Trainer, feed: &Feed, rate: f32) -> Result<offshoot::trainer::Outputs> {
+    let mut inputs: Vec<(&str, Fed<'_>)> =
+        feed.iter().map(|(name, value)| (name.as_str(), value.view())).collect();
+    inputs.push((LEARNING_RATE, rate.into()));
+    Ok(trainer.step(&inputs)?)
+}
+
+/// The number of steps of a run. For a budget of minutes steps are timed, and then undone.
+fn settle_steps(
+    options: &PretrainOptions,
+    maker: &Arc<Maker>,
+    trainer: &mut Trainer,
+    folder: &RunFolder,
+) -> Result<u64> {
+    let a_epoch = maker.source.len() as f64 / maker.batch as f64;
+    match options.budget {
+        Budget::Steps(steps) => Ok(steps),
+        Budget::Epochs(epochs) => Ok((epochs * a_epoch).ceil().max(1.0) as u64),
+        Budget::Minutes(minutes) => {
+            let before = Instant::now();
+            trainer.save(folder.checkpoint(), &[])?;
+            let mut loader = Loader::start(maker, 0, options.loaders)?;
+            let (mut timed, mut start) = (0, Instant::now());
+            for at in 0..TIMED_STEPS + 2 {
+                // The first steps allocate.
+                if at == 2 {
+                    start = Instant::now();
+                    timed = 0;
+                }
+                let feed = loader.next()?;
+                one_step(trainer, &feed, 0.0)?;
+                timed += 1;
+                if at >= 2 && start.elapsed().as_secs_f64() > TIMED_SECONDS {
+                    break;
+                }
+            }
+            let a_step = start.elapsed().as_secs_f64() / f64::from(timed.max(1));
+            drop(loader);
+            trainer.restore(folder.checkpoint())?;
+            let left = 60.0 * minutes - before.elapsed().as_secs_f64();
+            Ok((0.95 * left / a_step).max(1.0) as u64)
+        }
+    }
+}
