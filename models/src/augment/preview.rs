@@ -31,8 +31,8 @@ const COLOURS: [[u8; 3]; 8] = [
     [0, 0, 0],
 ];
 
-/// A sheet in colour with a row for each example: the example itself, then its views. Tiles
-/// are of one size, and images of other shapes are centred in them.
+/// A sheet in colour with a row for each example: the example itself, then its views. A
+/// column is as wide as its widest tile, and tiles are centred in their places.
 ///
 /// # Errors
 /// [`Error::Argument`] when there is no example or the sheet would be too large.
@@ -41,33 +41,37 @@ pub fn contact_sheet(rows: &[(Image, Vec<Image>)]) -> Result<Image> {
         .iter()
         .map(|(first, views)| std::iter::once(first).chain(views).map(tile).collect())
         .collect::<Result<Vec<Vec<Image>>>>()?;
-    let all = || tiles.iter().flatten();
-    let height = all().map(Image::height).max().unwrap_or(0);
-    let width = all().map(Image::width).max().unwrap_or(0);
     let columns = tiles.iter().map(Vec::len).max().unwrap_or(0);
-    let sheet_height = GAP + tiles.len() * (height + GAP);
+    let wide = |column: usize| tiles.iter().filter_map(move |row| row.get(column));
+    let widths: Vec<usize> =
+        (0..columns).map(|column| wide(column).map(Image::width).max().unwrap_or(0)).collect();
+    let heights: Vec<usize> =
+        tiles.iter().map(|row| row.iter().map(Image::height).max().unwrap_or(0)).collect();
+    let sheet_height = GAP + heights.iter().map(|height| height + GAP).sum::<usize>();
     // The examples stand apart from their views.
-    let sheet_width = 2 * GAP + columns * (width + GAP);
+    let sheet_width = 2 * GAP + widths.iter().map(|width| width + GAP).sum::<usize>();
     let bytes = sheet_height.saturating_mul(sheet_width).saturating_mul(3);
-    if all().next().is_none() || bytes > MOST {
+    if rows.is_empty() || bytes > MOST {
         return Err(Error::Argument(format!(
-            "a contact sheet of {} rows and {columns} columns cannot be made; show some examples, \
-             and fewer than {bytes} bytes of them",
+            "a contact sheet of {} rows and {columns} columns cannot be made; show at least one \
+             example, and of many fewer at once",
             tiles.len()
         )));
     }
     let mut pixels = vec![PAPER; bytes];
-    for (row, tiles) in tiles.iter().enumerate() {
-        for (column, tile) in tiles.iter().enumerate() {
-            let top = GAP + row * (height + GAP) + (height - tile.height()) / 2;
-            let left = GAP + column * (width + GAP) + (width - tile.width()) / 2;
-            let left = left + if column > 0 { GAP } else { 0 };
+    let mut top = GAP;
+    for (tiles, height) in tiles.iter().zip(heights) {
+        let mut left = GAP;
+        for (tile, width) in tiles.iter().zip(&widths) {
+            let (y, x) = (top + (height - tile.height()) / 2, left + (width - tile.width()) / 2);
             let line = tile.width() * 3;
-            for (y, from) in tile.pixels().chunks_exact(line).enumerate() {
-                let at = ((top + y) * sheet_width + left) * 3;
+            for (row, from) in tile.pixels().chunks_exact(line).enumerate() {
+                let at = ((y + row) * sheet_width + x) * 3;
                 pixels[at..at + line].copy_from_slice(from);
             }
+            left += width + GAP + if left == GAP { GAP } else { 0 };
         }
+        top += height + GAP;
     }
     Ok(Image::new(sheet_height, sheet_width, 3, pixels)?)
 }
@@ -230,13 +234,13 @@ mod tests {
         let rows = vec![(black.clone(), vec![red.clone(), black.clone()]), (red, Vec::new())];
         let sheet = contact_sheet(&rows).unwrap();
         // 28 pixels are shown as 84.
-        assert_eq!((sheet.height(), sheet.width()), (4 + 2 * 88, 8 + 3 * 88));
+        assert_eq!((sheet.height(), sheet.width()), (4 + 88 + 46, 8 + 3 * 88));
         let at = |y: usize, x: usize| &sheet.pixels()[(y * sheet.width() + x) * 3..][..3];
         assert_eq!(at(4, 4), [0; 3]);
         assert_eq!(at(0, 0), [255; 3]);
         // The flat image lies in the middle of its tile.
         assert_eq!((at(4 + 20, 100), at(4 + 21, 100)), (&[255; 3][..], &[255, 0, 0][..]));
-        assert_eq!(at(100, 150), [255; 3]);
+        assert_eq!((at(92 + 4, 4), at(100, 150)), (&[255, 0, 0][..], &[255; 3][..]));
         assert!(contact_sheet(&[]).is_err());
         let large = Image::new(1000, 500, 3, vec![9; 1_500_000]).unwrap();
         let sheet = contact_sheet(&[(large, Vec::new())]).unwrap();

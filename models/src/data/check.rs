@@ -46,17 +46,42 @@ enum Seen {
 
 /// Reads up to `sample` examples, spread evenly, on all processors.
 pub fn check(dataset: &dyn Dataset, sample: usize) -> Report {
+    let seen = spread(dataset, sample, look);
+    let (len, sampled) = (dataset.len(), seen.len());
+    let labeled =
+        (0..sampled).filter(|&at| dataset.label(number(at, sampled, len)).is_some()).count();
+    let left_out = dataset.left_out();
+    let mut report = Report { examples: len, sampled, left_out, labeled, ..Report::default() };
+    report.sum_up(seen);
+    report
+}
+
+/// The number in a set of `len` of the sample's example `at`.
+fn number(at: usize, sampled: usize, len: usize) -> usize {
+    (at as u128 * len as u128 / sampled.max(1) as u128) as usize
+}
+
+/// What `look` gives for up to `sample` examples, spread evenly and read on all processors,
+/// in their order.
+pub(super) fn spread<T: Send>(
+    dataset: &dyn Dataset,
+    sample: usize,
+    look: impl Fn(&dyn Dataset, usize) -> T + Sync,
+) -> Vec<T> {
     let len = dataset.len();
     let sampled = len.min(sample);
-    let number = |at: usize| (at as u128 * len as u128 / sampled.max(1) as u128) as usize;
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(sampled.max(1));
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let share = sampled.div_ceil(threads).max(1);
+    let look = &look;
     let mut seen = Vec::with_capacity(sampled);
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
-            .map(|thread| {
-                let part = (thread * share).min(sampled)..((thread + 1) * share).min(sampled);
-                scope.spawn(move || part.map(|at| look(dataset, number(at))).collect::<Vec<_>>())
+        let workers: Vec<_> = (0..sampled)
+            .step_by(share)
+            .map(|first| {
+                let part = first..(first + share).min(sampled);
+                scope.spawn(move || {
+                    part.map(|at| look(dataset, number(at, sampled, len))).collect::<Vec<_>>()
+                })
             })
             .collect();
         for worker in workers {
@@ -66,11 +91,7 @@ pub fn check(dataset: &dyn Dataset, sample: usize) -> Report {
             }
         }
     });
-    let labeled = (0..sampled).filter(|&at| dataset.label(number(at)).is_some()).count();
-    let left_out = dataset.left_out();
-    let mut report = Report { examples: len, sampled, left_out, labeled, ..Report::default() };
-    report.sum_up(seen);
-    report
+    seen
 }
 
 fn look(dataset: &dyn Dataset, index: usize) -> Seen {

@@ -38,7 +38,7 @@ pub(super) fn open(path: &Path, options: &DataOptions) -> Result<Records> {
         return Err(bad(format!("its header says {shape:?} values and the file has {size} bytes")));
     }
     let digest = digest::of_file(path)?;
-    let store = Store::File(file);
+    let store = Store::Path(path.into());
     if let Some(window) = options.window {
         let (channels, length) = match shape[..] {
             [length] => (1, length),

@@ -7,7 +7,7 @@ use ndarray::Array2;
 use offshoot::Image;
 
 use super::element::Element;
-use super::store::{Spool, Store};
+use super::store::{Memory, Spool, Store};
 use super::{Dataset, Example, Kind, LeftOut};
 use crate::error::{Error, Result};
 
@@ -125,7 +125,7 @@ impl Builder {
             source_name: source_name.into(),
             coding,
             unit,
-            store: Store::Memory(Vec::new()),
+            store: Store::Memory(Memory::default()),
             offsets: Vec::new(),
             lengths: Vec::new(),
             places: Vec::new(),

@@ -148,3 +148,40 @@ fn fasta_sequences_and_their_organisms() {
         assert!(refused(&plain).contains(expected));
     }
 }
+
+/// Of 16 bits the upper 8 are kept; damaged files are errors or images and never more.
+#[test]
+fn images_of_16_bits_and_damaged_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.png");
+    let deep: Vec<u8> =
+        [0u16, 0x1234, 0xffff, 0x8000].iter().flat_map(|v| v.to_ne_bytes()).collect();
+    let format = image::ImageFormat::Png;
+    image::save_buffer_with_format(&path, &deep, 2, 2, image::ColorType::L16, format).unwrap();
+    let expected = Image::new(2, 2, 1, vec![0, 0x12, 0xff, 0x80]).unwrap();
+    assert_eq!(opened(folder.path()).get(0).unwrap(), Example::Image(expected));
+    let mut jpeg = std::io::Cursor::new(Vec::new());
+    let (pixels, format) = (small(40, 30, 3), image::ImageFormat::Jpeg);
+    image::write_buffer_with_format(
+        &mut jpeg,
+        pixels.pixels(),
+        30,
+        40,
+        image::ColorType::Rgb8,
+        format,
+    )
+    .unwrap();
+    let jpeg = jpeg.into_inner();
+    let path = folder.path().join("a.jpg");
+    for at in (2..jpeg.len()).step_by(11) {
+        let mut damaged = jpeg.clone();
+        damaged[at] ^= 0xff;
+        for bytes in [&jpeg[..at], &damaged] {
+            fs::write(&path, bytes).unwrap();
+            let data = opened(folder.path());
+            if let Err(error) = data.get(0) {
+                assert!(error.to_string().contains("a.jpg"), "{error}");
+            }
+        }
+    }
+}

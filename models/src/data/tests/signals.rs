@@ -61,6 +61,24 @@ fn ts_cases_of_unequal_length_with_missing_values() {
     }
 }
 
+#[test]
+fn moments_are_those_of_all_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.ts");
+    fs::write(&path, "@data\n1,2,?:5,5,5\n6:5\n3,3:5,5\n1,2\n").unwrap();
+    let found = moments(&*opened(&path), 10, 2).unwrap();
+    // 1, 2, 6, 3, 3: mean 3, squared distances 4 + 1 + 9.
+    assert_eq!(found.means, [3.0, 5.0]);
+    assert!((found.deviations[0] - 2.8f32.sqrt()).abs() < 1e-6 && found.deviations[1] == 1.0);
+    assert!(moments(&*opened(&path), 10, 3).is_err());
+    let images = folder.path().join("x.png");
+    let image = Image::new(1, 2, 3, vec![0, 51, 255, 255, 51, 0]).unwrap();
+    fs::write(&images, png(&image)).unwrap();
+    fs::remove_file(&path).unwrap();
+    let found = moments(&*opened(folder.path()), 10, 3).unwrap();
+    assert_eq!((found.means, found.deviations), (vec![0.5, 0.2, 0.5], vec![0.5, 1.0, 0.5]));
+}
+
 fn npy(descr: &str, shape: &str, values: &[u8]) -> Vec<u8> {
     let mut header =
         format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}").into_bytes();
