@@ -134,12 +134,12 @@ impl Masking {
         let mut masked = Vec::with_capacity(wanted);
         for (start, length) in spans {
             let fate = random.unit();
-            for column in start..start + length {
-                masked.push((column, row[column]));
+            for (offset, id) in row[start..start + length].iter_mut().enumerate() {
+                masked.push((start + offset, *id));
                 if fate < self.to_mask {
-                    row[column] = self.mask;
+                    *id = self.mask;
                 } else if fate < self.to_mask + self.to_random {
-                    row[column] = self.ordinary(random);
+                    *id = self.ordinary(random);
                 }
             }
         }
