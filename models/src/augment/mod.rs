@@ -4,5 +4,12 @@
 //! give the same view on every thread.
 
 pub mod images;
+pub mod patches;
+pub mod preview;
+pub mod signals;
+pub mod tokens;
 
 pub use images::ImageAugmentation;
+pub use patches::PatchMask;
+pub use signals::SignalAugmentation;
+pub use tokens::{Masked, Masking, Spans};

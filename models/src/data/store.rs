@@ -3,21 +3,63 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::{Error, Result};
 
+/// Bytes that all spools together keep in memory; a spool that would go beyond moves to a
+/// file, so that a folder of a thousand small files does not fill the memory.
+const IN_MEMORY: usize = 256 << 20;
+
 /// Bytes that a spool keeps in memory before it moves to a file.
-const IN_MEMORY: usize = 64 << 20;
+const ONE_IN_MEMORY: usize = 64 << 20;
+
+/// Bytes that spools hold in memory.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+/// Some of [`HELD`], given back when it is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Held(usize);
+
+impl Held {
+    /// Holds `bytes` in all; false, and nothing changes, where they are too many.
+    fn grow(&mut self, bytes: usize) -> bool {
+        if bytes > ONE_IN_MEMORY {
+            return false;
+        }
+        let more = bytes.saturating_sub(self.0);
+        if HELD.fetch_add(more, Ordering::Relaxed) + more > IN_MEMORY {
+            HELD.fetch_sub(more, Ordering::Relaxed);
+            return false;
+        }
+        self.0 += more;
+        true
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.fetch_sub(self.0, Ordering::Relaxed);
+    }
+}
 
 /// Where bytes lie.
 #[derive(Debug)]
 pub(super) enum Store {
     /// In memory.
-    Memory(Vec<u8>),
-    /// In a file that is held open: the data itself, or an unnamed temporary one.
-    File(File),
-    /// In a file that is opened for each read, where there may be too many to hold.
+    Memory(Memory),
+    /// In an unnamed temporary file.
+    Temporary(File),
+    /// In the data's own file, which is opened for each read: there may be too many to hold
+    /// open.
     Path(PathBuf),
+}
+
+/// Bytes in memory, counted as long as they are there.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    bytes: Vec<u8>,
+    _held: Held,
 }
 
 impl Store {
@@ -26,12 +68,12 @@ impl Store {
     pub(super) fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; len];
         match self {
-            Self::Memory(all) => {
+            Self::Memory(Memory { bytes: all, .. }) => {
                 let start = usize::try_from(offset).ok();
                 let range = start.and_then(|start| all.get(start..start.checked_add(len)?));
                 bytes.copy_from_slice(range.ok_or(io::ErrorKind::UnexpectedEof)?);
             }
-            Self::File(file) => read_exact_at(file, &mut bytes, offset)?,
+            Self::Temporary(file) => read_exact_at(file, &mut bytes, offset)?,
             Self::Path(path) => read_exact_at(&File::open(path)?, &mut bytes, offset)?,
         }
         Ok(bytes)
@@ -59,10 +101,11 @@ fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Resu
     Ok(())
 }
 
-/// Collects bytes in memory, and from 64 MiB on in an unnamed temporary file.
+/// Collects bytes in memory, and where they are many in an unnamed temporary file.
 #[derive(Debug, Default)]
 pub(super) struct Spool {
     buffer: Vec<u8>,
+    held: Held,
     file: Option<File>,
     written: u64,
 }
@@ -79,8 +122,11 @@ impl Spool {
     /// [`Error::Io`], [`Error::DiskFull`] of the folder of temporary files.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<()> {
         self.buffer.extend_from_slice(bytes);
-        let most = if self.file.is_some() { 1 << 20 } else { IN_MEMORY };
-        if self.buffer.len() > most {
+        let full = match self.file {
+            Some(_) => self.buffer.len() > 1 << 20,
+            None => !self.held.grow(self.buffer.len()),
+        };
+        if full {
             self.flush()?;
         }
         Ok(())
@@ -98,6 +144,7 @@ impl Spool {
         file.write_all(&self.buffer).map_err(|e| full(&folder, e))?;
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
+        self.held = Held::default();
         Ok(())
     }
 
@@ -110,10 +157,10 @@ impl Spool {
             self.flush()?;
         }
         match self.file {
-            Some(file) => Ok(Store::File(file)),
+            Some(file) => Ok(Store::Temporary(file)),
             None => {
                 self.buffer.shrink_to_fit();
-                Ok(Store::Memory(self.buffer))
+                Ok(Store::Memory(Memory { bytes: self.buffer, _held: self.held }))
             }
         }
     }
@@ -141,7 +188,7 @@ mod tests {
                 spool.push(&vec![part as u8; 1 << 20]).unwrap();
             }
             let store = spool.finish().unwrap();
-            assert_eq!(matches!(store, Store::File(_)), parts == 70);
+            assert_eq!(matches!(store, Store::Temporary(_)), parts == 70);
             for part in 1..parts {
                 let across = store.read((part << 20) as u64 - 1, 2).unwrap();
                 assert_eq!(across, [part as u8 - 1, part as u8]);

@@ -1,6 +1,5 @@
 //! Texts: lines of a file, which are read where they lie, and the records of tables.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
@@ -95,8 +94,7 @@ pub(super) fn open_lines(path: &Path) -> Result<Records> {
     if compressed {
         return builder.finish(digest, Format::Text.name());
     }
-    let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
-    builder.finish_in(Store::File(file), digest, Format::Text.name())
+    builder.finish_in(Store::Path(path.into()), digest, Format::Text.name())
 }
 
 /// Lines of which at most [`MAX_RECORD`] bytes are held.

@@ -50,48 +50,76 @@ impl Change {
         let gain = self.contrast * self.brightness;
         let offset = (1.0 - self.contrast) * self.brightness * mean;
         let (own, shared) = (self.saturation * gain, (1.0 - self.saturation) * gain);
-        let hue = (self.hue != 0.0).then_some(self.hue);
-        for pixel in samples.as_chunks_mut::<3>().0 {
-            let rgb = pixel.map(f32::from);
-            let grey = rgb[0] * GREY[0] + rgb[1] * GREY[1] + rgb[2] * GREY[2];
-            let base = shared * grey + offset;
-            let mut changed = rgb.map(|sample| (own * sample + base).clamp(0.0, 255.0));
-            if let Some(turns) = hue {
-                changed = turn_hue(changed, turns);
+        for block in samples.chunks_mut(3 * LANES) {
+            // Whole arrays of one channel, so that the compiler uses vectors.
+            let (mut red, mut green, mut blue) = ([0f32; LANES], [0f32; LANES], [0f32; LANES]);
+            for (at, pixel) in block.as_chunks::<3>().0.iter().enumerate() {
+                [red[at], green[at], blue[at]] = pixel.map(f32::from);
             }
-            *pixel = changed.map(byte);
+            for at in 0..LANES {
+                let grey = red[at] * GREY[0] + green[at] * GREY[1] + blue[at] * GREY[2];
+                let base = shared * grey + offset;
+                red[at] = (own * red[at] + base).clamp(0.0, 255.0);
+                green[at] = (own * green[at] + base).clamp(0.0, 255.0);
+                blue[at] = (own * blue[at] + base).clamp(0.0, 255.0);
+            }
+            if self.hue != 0.0 {
+                for at in 0..LANES {
+                    [red[at], green[at], blue[at]] =
+                        turn_hue([red[at], green[at], blue[at]], self.hue);
+                }
+            }
+            for (at, pixel) in block.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+                *pixel = [byte(red[at]), byte(green[at]), byte(blue[at])];
+            }
         }
     }
 }
+
+/// Pixels that are changed at once.
+const LANES: usize = 16;
 
 fn byte(value: f32) -> u8 {
     // `as` saturates.
     (value + 0.5) as u8
 }
 
-/// Turns the hue by a share of a whole turn; value and saturation stay.
+/// Turns the hue by a share of a whole turn, at most a half either way; value and saturation
+/// stay. Without branches.
+#[inline(always)]
 fn turn_hue([r, g, b]: [f32; 3], turns: f32) -> [f32; 3] {
-    let most = r.max(g).max(b);
-    let least = r.min(g).min(b);
+    let most = larger(larger(r, g), b);
+    let least = smaller(smaller(r, g), b);
     let range = most - least;
-    if range <= 0.0 {
-        return [r, g, b];
-    }
+    // A pixel without colour has no hue, and its range of 0 gives back itself.
+    let inverse = 1.0 / larger(range, 1e-6);
     // The hue in sixths of a turn, as in Smith, "Color gamut transform pairs", 1978.
-    let sixth = if most == r {
-        (g - b) / range
-    } else if most == g {
-        2.0 + (b - r) / range
-    } else {
-        4.0 + (r - g) / range
-    };
+    let of_blue = 4.0 + (r - g) * inverse;
+    let of_green = 2.0 + (b - r) * inverse;
+    let of_red = (g - b) * inverse;
+    let sixth = if most == g { of_green } else { of_blue };
+    let sixth = if most == r { of_red } else { sixth };
+    // From -1 to 5, and at most 3 further.
     let sixth = sixth + 6.0 * turns;
-    let sixth = sixth - 6.0 * (sixth * (1.0 / 6.0)).floor();
+    let sixth = if sixth < 0.0 { sixth + 6.0 } else { sixth };
+    let sixth = if sixth >= 6.0 { sixth - 6.0 } else { sixth };
     // Each channel is the range clipped from a triangle over the circle of hues.
-    let red = ((sixth - 3.0).abs() - 1.0).clamp(0.0, 1.0);
-    let green = (2.0 - (sixth - 2.0).abs()).clamp(0.0, 1.0);
-    let blue = (2.0 - (sixth - 4.0).abs()).clamp(0.0, 1.0);
-    [red, green, blue].map(|share| least + range * share)
+    let unit = |share: f32| smaller(larger(share, 0.0), 1.0);
+    let red = unit((sixth - 3.0).abs() - 1.0);
+    let green = unit(2.0 - (sixth - 2.0).abs());
+    let blue = unit(2.0 - (sixth - 4.0).abs());
+    [least + range * red, least + range * green, least + range * blue]
+}
+
+/// `f32::max` without its care for values that are not numbers, of which there are none.
+#[inline(always)]
+fn larger(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
+#[inline(always)]
+fn smaller(a: f32, b: f32) -> f32 {
+    if a < b { a } else { b }
 }
 
 /// The mean of each channel, rounded; for images of 1 and 3 channels.

@@ -206,3 +206,38 @@ fn other_channels_sizes_and_settings() {
         assert!(bad.validate().is_err(), "{bad:?}");
     }
 }
+
+#[derive(serde::Deserialize)]
+struct Sampled {
+    height: usize,
+    width: usize,
+    channels: usize,
+    rows: usize,
+    columns: usize,
+    map: [f32; 6],
+    image: Vec<u8>,
+    expected: Vec<f32>,
+}
+
+/// `tests/reference/augment/make.py` samples with PyTorch's `grid_sample`.
+#[test]
+fn maps_are_followed_as_by_grid_sample() {
+    let text = include_str!("../../../tests/reference/augment/maps.json");
+    let cases: Vec<Sampled> = serde_json::from_str(text).unwrap();
+    for case in cases {
+        let image = Image::new(case.height, case.width, case.channels, case.image).unwrap();
+        let [xx, xy, x0, yx, yy, y0] = case.map;
+        let map = Map { xx, xy, x0, yx, yy, y0 };
+        let mut out = vec![0; case.rows * case.columns * case.channels];
+        match case.channels {
+            1 => resample::resample::<1>(&image, &map, case.rows, case.columns, &mut out),
+            _ => resample::resample::<3>(&image, &map, case.rows, case.columns, &mut out),
+        }
+        for (at, (&found, expected)) in out.iter().zip(case.expected).enumerate() {
+            // Weights of 8 bits are off by less than 1/256 along each of the two axes, and
+            // the result is rounded.
+            let apart = (f32::from(found) - expected).abs();
+            assert!(apart <= 0.5 + 2.0 * 255.0 / 256.0, "{:?} {at}: {found} {expected}", case.map);
+        }
+    }
+}
