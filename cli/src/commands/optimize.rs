@@ -7,10 +7,10 @@ use offshoot_export::optimize::{OptimizeOptions, Optimized, optimize};
 
 use super::parity::{Bars, ParityArgs};
 use crate::failure::Result;
+use crate::files::shell_path;
 use crate::interrupt::Interrupt;
 use crate::output;
 use crate::progress;
-use crate::texts::shell_path;
 
 const EXAMPLES: &str = "\
 Examples:
