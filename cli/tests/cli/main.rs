@@ -4,6 +4,7 @@
 mod bundles;
 mod embed;
 mod heads;
+mod images;
 mod interrupts;
 mod learners;
 mod merging;
