@@ -97,7 +97,7 @@ impl Values {
             values.sizes.push(u32::from_be_bytes(size) as usize);
         }
         // A plain file's size shows at once whether the header is right.
-        if !path.extension().is_some_and(|e| e == "gz") {
+        if !compressed::is_compressed(path) {
             let found = path.metadata().map_err(|e| Error::io("read", path, e))?.len();
             let wanted = values.sizes.iter().fold(1u128, |n, &size| n * size as u128)
                 + 4

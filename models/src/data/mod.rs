@@ -1,26 +1,37 @@
 //! Readers of unlabeled data: every format is an indexed set of examples that are read one by
 //! one, in any order, from where they lie.
 
+mod check;
 mod compressed;
 mod concat;
 mod digest;
+mod element;
+mod fasta;
 mod folder;
 mod idx;
+mod missing;
+mod npy;
 mod open;
 mod order;
+mod parquet;
+mod recording;
 mod records;
 mod store;
 mod subset;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod ts;
+mod webdataset;
 
 use std::fmt;
 
 use ndarray::Array2;
 use offshoot::Image;
 
+pub use check::{Report, check};
 pub use concat::Concat;
+pub use missing::fill_missing;
 pub use open::{DataOptions, open, open_all};
 pub use order::Permutation;
 pub use subset::{Subset, split};

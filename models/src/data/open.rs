@@ -3,7 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Concat, Dataset, Kind, compressed, folder, idx, texts};
+use super::{
+    Concat, Dataset, Kind, compressed, fasta, folder, idx, npy, parquet, recording, texts, ts,
+    webdataset,
+};
 use crate::error::{Error, Result};
 use crate::tables::Format;
 
@@ -13,6 +16,7 @@ pub struct DataOptions {
     /// What the examples are, where a format may hold several kinds: CSV and Parquet.
     pub kind: Option<Kind>,
     /// Column or key of the text, image or signal; else the usual ones.
+    /// Of signals several may be named, separated by commas.
     pub column: Option<String>,
     /// Column or key of the label; else the usual ones. Of FASTA a key of the header such as
     /// `OS`, or `header` for all of it.
@@ -31,7 +35,13 @@ pub struct DataOptions {
 /// | a folder of files of one other kind below | those of its files, in the order of names |
 /// | `*-ubyte`, `*.idx` | grey images, with the labels that lie beside |
 /// | `.txt` | texts, a line each |
-/// | `.jsonl`, `.csv`, `.tsv`, `.parquet` | texts of a column |
+/// | `.jsonl`, `.csv`, `.tsv` | texts of a column |
+/// | `.csv`, `.tsv` with a window, or where the kind is signals | one recording: a row a time step, a column a channel |
+/// | `.parquet` | images as bytes, signals as lists of numbers, or texts |
+/// | `.fasta`, `.fa`, `.faa`, `.fna` | sequences |
+/// | `.ts` | signals as sktime and aeon write them |
+/// | `.npy` | signals `[n, channels, length]` or `[n, length]`; with a window one recording `[channels, length]` |
+/// | `.tar` | a shard of WebDataset: images, or texts |
 ///
 /// A further `.gz` or `.bz2` is undone.
 ///
@@ -60,6 +70,11 @@ pub fn open_all(paths: &[PathBuf], options: &DataOptions) -> Result<Box<dyn Data
 }
 
 impl DataOptions {
+    /// Whether a table is one of signals.
+    fn wants_signals(&self) -> bool {
+        self.kind == Some(Kind::Signal) || (self.kind.is_none() && self.window.is_some())
+    }
+
     fn check(&self) -> Result<()> {
         if self.window == Some(0) || self.stride == Some(0) {
             return Err(Error::Argument("a window and its stride have at least one step".into()));
@@ -75,6 +90,10 @@ impl DataOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reader {
     Idx,
+    Fasta,
+    Ts,
+    Npy,
+    Tar,
     Table(Format),
 }
 
@@ -84,21 +103,33 @@ fn reader(path: &Path) -> Option<Reader> {
         return Some(Reader::Idx);
     }
     let (_, extension) = name.rsplit_once('.')?;
-    match extension {
-        _ => Format::from_path(Path::new(&name)).map(Reader::Table),
-    }
+    Some(match extension {
+        "fasta" | "fa" | "faa" | "fna" => Reader::Fasta,
+        "ts" => Reader::Ts,
+        "npy" => Reader::Npy,
+        "tar" => Reader::Tar,
+        _ => Reader::Table(Format::from_path(Path::new(&name))?),
+    })
 }
 
 fn open_file(path: &Path, options: &DataOptions) -> Result<Box<dyn Dataset>> {
     let Some(reader) = reader(path) else {
         return Err(Error::Argument(format!(
-            "{} is no data that can be read: its name must end in txt, jsonl, csv, tsv, parquet or \
-             -ubyte (with .gz or .bz2), or be a folder of images",
+            "{} is no data that can be read: it must be a folder of images, or its name end in txt, \
+             jsonl, csv, tsv, parquet, fasta, ts, npy, tar or -ubyte (or these and .gz or .bz2)",
             path.display()
         )));
     };
     let found: Box<dyn Dataset> = match reader {
         Reader::Idx => Box::new(idx::open(path, options)?),
+        Reader::Fasta => Box::new(fasta::open(path, options)?),
+        Reader::Ts => Box::new(ts::open(path, options)?),
+        Reader::Npy => Box::new(npy::open(plain(path)?, options)?),
+        Reader::Tar => Box::new(webdataset::open(plain(path)?, options)?),
+        Reader::Table(Format::Parquet) => Box::new(parquet::open(plain(path)?, options)?),
+        Reader::Table(format @ (Format::Csv | Format::Tsv)) if options.wants_signals() => {
+            Box::new(recording::open_csv(path, format, options)?)
+        }
         Reader::Table(Format::Text) => Box::new(texts::open_lines(path)?),
         Reader::Table(format) => Box::new(texts::open_table(path, format, options)?),
     };
@@ -111,6 +142,17 @@ fn open_file(path: &Path, options: &DataOptions) -> Result<Box<dyn Dataset>> {
         ))),
         _ => Ok(found),
     }
+}
+
+/// Refuses compression of formats that are read where they lie.
+fn plain(path: &Path) -> Result<&Path> {
+    if compressed::is_compressed(path) {
+        return Err(Error::Argument(format!(
+            "{} is read at many places at once and cannot be compressed; decompress it first",
+            path.display()
+        )));
+    }
+    Ok(path)
 }
 
 fn open_folder(path: &Path, options: &DataOptions) -> Result<Box<dyn Dataset>> {

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use ndarray::Array2;
 use offshoot::Image;
 
+use super::element::Element;
 use super::store::{Spool, Store};
 use super::{Dataset, Example, Kind, LeftOut};
 use crate::error::{Error, Result};
@@ -57,8 +58,21 @@ pub(super) enum Coding {
         /// Columns.
         width: usize,
     },
-    /// The number of channels as `u32`, then the values, all little-endian.
+    /// The number of channels as `u32`, then the values `[channels, length]` as `f32`, all
+    /// little-endian.
     Signal,
+    /// The values `[channels, length]` of a signal.
+    Values {
+        /// Channels.
+        channels: usize,
+        /// Type of the values.
+        element: Element,
+    },
+    /// The values `[length, channels]` as `f32`: a window of a recording.
+    Steps {
+        /// Channels.
+        channels: usize,
+    },
 }
 
 /// What counts the examples of a source for a message.
@@ -185,8 +199,8 @@ impl Builder {
         self.records.left_out.add(error.to_string());
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.records.offsets.len()
+    pub(super) fn coding(&self) -> Coding {
+        self.records.coding
     }
 
     /// The records that were pushed.
@@ -239,14 +253,23 @@ impl Records {
             }
             Coding::Signal => {
                 let (head, values) = bytes.split_first_chunk().ok_or("it is cut short")?;
-                let channels = (u32::from_le_bytes(*head) as usize).max(1);
-                let values: Vec<f32> =
-                    values.as_chunks().0.iter().map(|v| f32::from_le_bytes(*v)).collect();
-                let shape = (channels, values.len() / channels);
-                Example::Signal(Array2::from_shape_vec(shape, values).map_err(|e| e.to_string())?)
+                let channels = u32::from_le_bytes(*head) as usize;
+                signal(channels, Element::F32.decode(values))?
+            }
+            Coding::Values { channels, element } => signal(channels, element.decode(&bytes))?,
+            Coding::Steps { channels } => {
+                let values = Element::F32.decode(&bytes);
+                let shape = (values.len() / channels.max(1), channels);
+                let steps = Array2::from_shape_vec(shape, values).map_err(|e| e.to_string())?;
+                Example::Signal(steps.reversed_axes().as_standard_layout().into_owned())
             }
         })
     }
+}
+
+fn signal(channels: usize, values: Vec<f32>) -> std::result::Result<Example, String> {
+    let shape = (channels, values.len() / channels.max(1));
+    Ok(Example::Signal(Array2::from_shape_vec(shape, values).map_err(|e| e.to_string())?))
 }
 
 /// The error of an example that does not exist.
@@ -259,7 +282,7 @@ impl Dataset for Records {
         match self.coding {
             Coding::Text => Kind::Text,
             Coding::Image | Coding::Grey { .. } => Kind::Image,
-            Coding::Signal => Kind::Signal,
+            Coding::Signal | Coding::Values { .. } | Coding::Steps { .. } => Kind::Signal,
         }
     }
 

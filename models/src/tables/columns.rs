@@ -4,7 +4,7 @@ use super::{Blame, TableOptions};
 use crate::error::Result;
 
 const TEXT: [&str; 3] = ["text", "sentence", "content"];
-pub(super) const LABEL: [&str; 3] = ["label", "class", "category"];
+pub(crate) const LABEL: [&str; 3] = ["label", "class", "category"];
 
 /// Indices of the text's column and of the label's, where there is one.
 ///
@@ -56,7 +56,7 @@ pub(super) fn choose(
 const MOST_SHOWN: usize = 30;
 
 /// The names in quotes, not more than a message can bear.
-pub(super) fn list(names: &[&str]) -> String {
+pub(crate) fn list(names: &[&str]) -> String {
     let shown = |name: &&str| match name.char_indices().nth(60) {
         Some((end, _)) => format!("`{}…`", &name[..end]),
         None => format!("`{name}`"),

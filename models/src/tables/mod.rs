@@ -5,11 +5,11 @@
 //! an `Err` item that names the file, the record and the line, and reading goes on after it;
 //! after an error from which reading cannot go on, iteration ends.
 
-mod columns;
+pub(crate) mod columns;
 mod delimited;
 mod jsonl;
 mod lines;
-mod parquet;
+pub(crate) mod parquet;
 mod source;
 #[cfg(test)]
 mod tests;

@@ -48,11 +48,7 @@ impl ParquetReader {
                 file
             }
         };
-        let len = file.metadata().map_err(|e| blame.read(e))?.len();
-        let builder = contained(|| ParquetRecordBatchReaderBuilder::try_new(file))
-            .map_err(|e| blame.table(format!("its index is damaged or incomplete ({e})")))?;
-        check(builder.metadata(), len)
-            .map_err(|e| blame.table(format!("its index is damaged ({e})")))?;
+        let builder = builder(file).map_err(|reason| blame.table(reason))?;
         let schema = builder.schema();
         let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
         let (text, label) = choose(&names, options, &blame)?;
@@ -106,9 +102,20 @@ impl ParquetReader {
     }
 }
 
+/// Reads the index of a file and checks its numbers.
+pub(crate) fn builder(
+    file: File,
+) -> std::result::Result<ParquetRecordBatchReaderBuilder<File>, String> {
+    let len = file.metadata().map_err(|e| e.to_string())?.len();
+    let builder = contained(|| ParquetRecordBatchReaderBuilder::try_new(file))
+        .map_err(|e| format!("its index is damaged or incomplete ({e})"))?;
+    check(builder.metadata(), len).map_err(|e| format!("its index is damaged ({e})"))?;
+    Ok(builder)
+}
+
 /// Runs a call into the `parquet` crate, which panics on some damaged files. What the call
 /// worked on is not used after an error.
-fn contained<T, E: std::fmt::Display>(
+pub(crate) fn contained<T, E: std::fmt::Display>(
     call: impl FnOnce() -> std::result::Result<T, E>,
 ) -> std::result::Result<T, String> {
     match std::panic::catch_unwind(AssertUnwindSafe(call)) {
@@ -139,7 +146,8 @@ fn check(metadata: &ParquetMetaData, len: u64) -> std::result::Result<(), String
     Ok(())
 }
 
-fn is_text(kind: &DataType) -> bool {
+/// Whether a column holds strings.
+pub(crate) fn is_text(kind: &DataType) -> bool {
     match kind {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
         DataType::Dictionary(_, value) => is_text(value),
@@ -155,13 +163,14 @@ struct Columns {
 }
 
 /// A column of strings, with a dictionary's keys where there is one.
-struct Strings {
+pub(crate) struct Strings {
     keys: Option<(ArrayRef, Vec<usize>)>,
     values: ArrayRef,
 }
 
 impl Strings {
-    fn new(column: &ArrayRef) -> arrow::error::Result<Self> {
+    /// The column as strings.
+    pub(crate) fn new(column: &ArrayRef) -> arrow::error::Result<Self> {
         if let Some(dictionary) = column.as_any_dictionary_opt() {
             let values = dictionary.values().clone();
             let keys = if values.is_empty() {
@@ -180,7 +189,7 @@ impl Strings {
     }
 
     /// None for null.
-    fn get(&self, row: usize) -> Option<&str> {
+    pub(crate) fn get(&self, row: usize) -> Option<&str> {
         let row = match &self.keys {
             Some((column, _)) if column.is_null(row) => return None,
             Some((_, keys)) => keys[row],

@@ -1,5 +1,8 @@
 //! Readers on files made here and on files of published formats.
 
+mod formats;
+mod signals;
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
