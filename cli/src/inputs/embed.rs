@@ -1,9 +1,9 @@
 //! From rows to embeddings.
 
-use ndarray::{Array2, Array3, Axis};
+use ndarray::{Array2, Array3};
 use offshoot::bundle::{ImageConfig, Modality, SignalConfig};
 use offshoot::{EmbedOptions, Embeddings, Encoder, Image, resample};
-use offshoot_models::data::Example;
+use offshoot_models::data::{Example, fill_missing};
 
 use super::rows::{Row, shown};
 use crate::failure::{Code, Failure, Result};
@@ -17,12 +17,14 @@ pub(crate) struct Embedder<'a> {
     cut: usize,
     /// Signals that had another length.
     resampled: usize,
+    /// Signals that had missing values.
+    filled: usize,
 }
 
 impl<'a> Embedder<'a> {
     /// For one encoder and one way to embed.
     pub(crate) fn new(encoder: &'a Encoder, options: &'a EmbedOptions) -> Self {
-        Self { encoder, options, cut: 0, resampled: 0 }
+        Self { encoder, options, cut: 0, resampled: 0, filled: 0 }
     }
 
     /// Embeds a chunk; an error about one row names it.
@@ -51,7 +53,7 @@ impl<'a> Embedder<'a> {
         Ok(embedded)
     }
 
-    /// Says how many texts were cut and how many signals resampled, if any.
+    /// Says how many texts were cut and how many signals filled in or resampled, if any.
     pub(crate) fn note(&self) {
         if self.cut > 0 {
             progress::say(&format!(
@@ -61,17 +63,24 @@ impl<'a> Embedder<'a> {
                 self.encoder.max_tokens()
             ));
         }
+        let signals = |count: usize| match count {
+            1 => "1 signal".to_owned(),
+            _ => format!("{} signals", progress::grouped(count as u64)),
+        };
+        if self.filled > 0 {
+            progress::say(&format!(
+                "note: {} had missing values, which were filled in between their neighbours",
+                signals(self.filled)
+            ));
+        }
         if self.resampled > 0
             && let Some(signal) = &self.encoder.manifest().signal
         {
             progress::say(&format!(
-                "note: {} had another length than the encoder's {} samples and {} resampled to it",
-                if self.resampled == 1 {
-                    "1 signal".to_owned()
-                } else {
-                    format!("{} signals", progress::grouped(self.resampled as u64))
-                },
-                signal.length,
+                "note: {} had another length than the {} samples that the encoder reads, and {} \
+                 resampled",
+                signals(self.resampled),
+                progress::grouped(signal.length as u64),
                 if self.resampled == 1 { "was" } else { "were" },
             ));
         }
@@ -81,9 +90,10 @@ impl<'a> Embedder<'a> {
     fn windows(&mut self, chunk: &[Row], config: &SignalConfig) -> Result<Array3<f32>> {
         let mut windows = Array3::zeros((chunk.len(), config.channels, config.length));
         let signals = self.each(chunk, |row| signal(row, config))?;
-        for (mut window, (signal, resampled)) in windows.outer_iter_mut().zip(signals) {
-            window.assign(&signal);
-            self.resampled += usize::from(resampled);
+        for (mut window, signal) in windows.outer_iter_mut().zip(signals) {
+            window.assign(&signal.values);
+            self.resampled += usize::from(signal.resampled);
+            self.filled += usize::from(signal.filled);
         }
         Ok(windows)
     }
@@ -124,11 +134,21 @@ fn image(row: &Row, config: ImageConfig) -> Result<Image> {
     Ok(fitted.into_owned())
 }
 
-/// The signal of a row, of the encoder's length, and whether it had another one.
-fn signal(row: &Row, config: &SignalConfig) -> Result<(Array2<f32>, bool)> {
-    let Example::Signal(signal) = row.read()? else { return Err(other(row, Modality::Signal)) };
+/// A signal as the encoder reads it.
+struct Window {
+    /// `[channels, length]`.
+    values: Array2<f32>,
+    /// It had another length.
+    resampled: bool,
+    /// It had missing values.
+    filled: bool,
+}
+
+/// The signal of a row, with the encoder's length and without gaps.
+fn signal(row: &Row, config: &SignalConfig) -> Result<Window> {
+    let Example::Signal(mut values) = row.read()? else { return Err(other(row, Modality::Signal)) };
     let bad = |reason: String| Failure::data(format!("the signal of {} {reason}", row.name()));
-    let (channels, samples) = signal.dim();
+    let (channels, samples) = values.dim();
     if channels != config.channels {
         let names = match config.channel_names.is_empty() {
             true => String::new(),
@@ -142,19 +162,11 @@ fn signal(row: &Row, config: &SignalConfig) -> Result<(Array2<f32>, bool)> {
     if samples == 0 {
         return Err(bad("has no samples".to_owned()));
     }
-    for (channel, values) in signal.axis_iter(Axis(0)).enumerate() {
-        if let Some((at, value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
-            return Err(bad(format!(
-                "has {value} as sample {at} of channel {}; samples must be finite numbers, so fill \
-                 gaps first",
-                config.channel(channel)
-            )));
-        }
-    }
+    let filled = fill_missing(&mut values) > 0;
     if samples == config.length {
-        return Ok((signal, false));
+        return Ok(Window { values, resampled: false, filled });
     }
-    Ok((resample(signal.view(), config.length), true))
+    Ok(Window { values: resample(values.view(), config.length), resampled: true, filled })
 }
 
 fn other(row: &Row, wanted: Modality) -> Failure {

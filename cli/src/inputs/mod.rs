@@ -4,6 +4,7 @@ mod embed;
 mod rows;
 
 use std::io::IsTerminal;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -51,9 +52,18 @@ pub(crate) struct InputArgs {
     #[arg(long, value_name = "FORMAT", value_enum)]
     format: Option<InputFormat>,
     /// Column or key that holds the text [default: `text`, `sentence` or `content`, or the
-    /// only one there is], or the path of the image [default: also `image`, `path` or `file`]
+    /// only one there is], or the path of the image [default: also `image`, `path` or `file`];
+    /// of a recording in CSV the columns of its channels, with commas between them [default:
+    /// all numbers]
     #[arg(long, value_name = "COLUMN")]
     text: Option<String>,
+    /// Samples of a window into which one long recording is cut: rows of CSV, or .npy of
+    /// [channels, samples] [default for CSV: as many as the encoder reads]
+    #[arg(long, value_name = "SAMPLES")]
+    window: Option<NonZeroUsize>,
+    /// Samples from the start of one window to that of the next [default: a whole window]
+    #[arg(long, value_name = "SAMPLES")]
+    stride: Option<NonZeroUsize>,
 }
 
 /// Where labels are.
@@ -119,7 +129,8 @@ impl InputArgs {
                 Some(Format::Text | Format::Csv | Format::Tsv | Format::Jsonl)
             );
             if path.is_dir() || !listed {
-                return Ok(Rows::set(self.set(Kind::Image, path, label)?, reads));
+                let options = self.options(Kind::Image, label);
+                return Ok(Rows::set(open_set(path, &options)?, reads));
             }
         }
         // Relative paths are meant from where the table lies.
@@ -159,28 +170,23 @@ impl InputArgs {
                  folder and not from standard input",
             ));
         };
-        Ok(Rows::set(self.set(Kind::Signal, path, label)?, reads))
+        let mut options = self.options(Kind::Signal, label);
+        options.window = self.window.map(NonZeroUsize::get);
+        options.stride = self.stride.map(NonZeroUsize::get);
+        if options.window.is_none() && is_recording(path) {
+            options.window = reads.signal.as_ref().map(|signal| signal.length);
+        }
+        Ok(Rows::set(open_set(path, &options)?, reads))
     }
 
-    /// Opens a set of examples of one kind, and says what of it could not be read.
-    fn set(&self, kind: Kind, path: &Path, label: Option<&LabelArgs>) -> Result<Arc<dyn Dataset>> {
-        let options = DataOptions {
+    /// How a set of one kind is read.
+    fn options(&self, kind: Kind, label: Option<&LabelArgs>) -> DataOptions {
+        DataOptions {
             kind: Some(kind),
             column: self.text.clone(),
             label: label.and_then(|label| label.label.clone()),
             ..DataOptions::default()
-        };
-        let set = data::open(path, &options)?;
-        let left_out = set.left_out();
-        if left_out.count > 0 {
-            progress::say(&format!(
-                "note: {} of the records of {} cannot be read and are left out: {}",
-                progress::grouped(left_out.count as u64),
-                path.display(),
-                left_out.named.join("; ")
-            ));
         }
-        Ok(Arc::from(set))
     }
 
     fn table(
@@ -208,6 +214,29 @@ impl InputArgs {
         };
         Ok(tables::open(source, &options)?)
     }
+}
+
+/// Opens a set, and says what of it could not be read.
+fn open_set(path: &Path, options: &DataOptions) -> Result<Arc<dyn Dataset>> {
+    let set = data::open(path, options)?;
+    let left_out = set.left_out();
+    if left_out.count > 0 {
+        progress::say(&format!(
+            "note: {} of the records of {} cannot be read and are left out: {}",
+            progress::grouped(left_out.count as u64),
+            path.display(),
+            left_out.named.join("; ")
+        ));
+    }
+    Ok(Arc::from(set))
+}
+
+/// Whether a file holds one recording, a row a time step, compressed or not.
+fn is_recording(path: &Path) -> bool {
+    let compressed = matches!(ending(path).as_deref(), Some("gz" | "bz2"));
+    let plain = path.with_extension("");
+    let path = if compressed { &plain } else { path };
+    matches!(Format::from_path(path), Some(Format::Csv | Format::Tsv))
 }
 
 /// The input's file; `None` when it is standard input.

@@ -10,6 +10,7 @@ mod learners;
 mod merging;
 mod quantize;
 mod quickstart;
+mod signals;
 mod support;
 mod surroundings;
 mod suspects;
