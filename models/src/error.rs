@@ -191,6 +191,10 @@ pub enum Error {
     #[error("{0}")]
     Tune(String),
 
+    /// An encoder cannot be pretrained so.
+    #[error("{0}")]
+    Pretrain(String),
+
     /// A graph cannot be changed, or a file not be written.
     #[error(transparent)]
     Export(#[from] offshoot_export::Error),

@@ -5,9 +5,11 @@
 pub mod augment;
 pub mod data;
 pub mod embeddings;
+pub mod encoders;
 mod error;
 mod lock;
 pub mod movies;
+pub mod objectives;
 pub mod packages;
 pub mod random;
 pub mod tables;

@@ -175,7 +175,8 @@ impl Path {
             let inner = captured(graph, node);
             if carried(node).flatten().chain(&inner).any(|input| reached.contains(input)) {
                 let floats = node.outputs.iter().flatten().filter(|&&output| {
-                    graph.tensor_type(output).map_or(true, |kind| kind.element.is_float())
+                    !graph.is_stopped(output)
+                        && graph.tensor_type(output).map_or(true, |kind| kind.element.is_float())
                 });
                 reached.extend(floats);
             }

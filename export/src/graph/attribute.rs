@@ -6,31 +6,36 @@ use onnx_protobuf::{AttributeProto, TensorProto};
 use super::{Tensor, TensorData};
 
 /// Builds attributes, each kind under its ONNX name.
-pub(crate) struct Attribute;
+#[derive(Debug)]
+pub struct Attribute;
 
 impl Attribute {
     fn named(name: &str, kind: AttributeType) -> AttributeProto {
         AttributeProto { name: name.into(), type_: kind.into(), ..Default::default() }
     }
 
-    pub(crate) fn int(name: &str, value: i64) -> AttributeProto {
+    /// An integer.
+    pub fn int(name: &str, value: i64) -> AttributeProto {
         AttributeProto { i: value, ..Self::named(name, AttributeType::INT) }
     }
 
-    pub(crate) fn float(name: &str, value: f32) -> AttributeProto {
+    /// A 32-bit float.
+    pub fn float(name: &str, value: f32) -> AttributeProto {
         AttributeProto { f: value, ..Self::named(name, AttributeType::FLOAT) }
     }
 
-    pub(crate) fn string(name: &str, value: &str) -> AttributeProto {
+    /// A string.
+    pub fn string(name: &str, value: &str) -> AttributeProto {
         AttributeProto { s: value.into(), ..Self::named(name, AttributeType::STRING) }
     }
 
-    pub(crate) fn ints(name: &str, values: Vec<i64>) -> AttributeProto {
+    /// A list of integers.
+    pub fn ints(name: &str, values: Vec<i64>) -> AttributeProto {
         AttributeProto { ints: values, ..Self::named(name, AttributeType::INTS) }
     }
 
     /// A small tensor that is in memory.
-    pub(crate) fn tensor(name: &str, tensor: &Tensor) -> AttributeProto {
+    pub fn tensor(name: &str, tensor: &Tensor) -> AttributeProto {
         let mut proto = TensorProto {
             dims: tensor.dims.iter().map(|&dim| dim as i64).collect(),
             data_type: tensor.element.code(),

@@ -35,12 +35,13 @@ mod tensor;
 mod types;
 mod upgrade;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use onnx_protobuf::{AttributeProto, StringStringEntryProto};
 use protobuf::SpecialFields;
 
-pub(crate) use attribute::{Attribute, Attributes};
+pub use attribute::Attribute;
+pub(crate) use attribute::Attributes;
 pub use model::{IR_VERSION, OPSET, OPSET_CONTRIB};
 pub use tensor::{Tensor, TensorData, TensorSource};
 pub use types::{Dim, ElementType, Shape, TensorType};
@@ -121,6 +122,8 @@ pub struct Graph {
     constants: HashMap<(i32, Vec<usize>, Vec<u8>), Value>,
     /// Small integer tensors by content, as far as it is known.
     contents: HashMap<Value, infer::Contents>,
+    /// Values through which no gradient passes.
+    stopped: HashSet<Value>,
     symbols: usize,
     opsets: BTreeMap<String, i64>,
     frame: model::Frame,
@@ -141,6 +144,7 @@ impl Graph {
             names: HashMap::new(),
             constants: HashMap::new(),
             contents: HashMap::new(),
+            stopped: HashSet::new(),
             symbols: 0,
             opsets: BTreeMap::from([(String::new(), OPSET)]),
             frame: model::Frame::default(),
@@ -312,8 +316,11 @@ impl Graph {
         Ok(value)
     }
 
-    /// Adds a tensor under exactly this name, whatever the scope.
-    pub(crate) fn root_initializer(&mut self, name: &str, tensor: Tensor) -> Result<Value> {
+    /// Adds a weight under exactly this name, whatever the scope.
+    ///
+    /// # Errors
+    /// As [`Self::initializer`]; when the name is taken.
+    pub fn root_initializer(&mut self, name: &str, tensor: Tensor) -> Result<Value> {
         if self.names.contains_key(name) {
             return Err(self.error("Initializer", format!("the name `{name}` is taken")));
         }

@@ -83,6 +83,12 @@ impl Graph {
         }
     }
 
+    /// The initializer of a name.
+    pub fn initializer_named(&self, name: &str) -> Option<Value> {
+        let mut values = self.initializers.iter().map(|(value, _)| *value);
+        values.find(|&value| self.value_name(value) == name)
+    }
+
     /// Makes an input of the initializer of a name, and gives its tensor; `None` when there
     /// is none of that name.
     pub fn initializer_to_input(&mut self, name: &str) -> Option<Tensor> {

@@ -40,6 +40,9 @@ use offshoot::trainer::StateKind;
 /// Name of the input that holds the learning rate, float32 of no dimensions.
 pub const LEARNING_RATE: &str = "learning_rate";
 
+/// What the name of a parameter's average ends with.
+pub const AVERAGE: &str = ".average";
+
 /// What a step does besides the optimizer's update.
 #[derive(Debug, Clone, Default)]
 pub struct TrainingOptions {
@@ -47,7 +50,8 @@ pub struct TrainingOptions {
     /// (Pascanu, Mikolov & Bengio, 2013, arXiv:1211.5063). `None` leaves them.
     pub max_gradient_norm: Option<f32>,
     /// Decay of an exponential moving average of the parameters, which is kept as state
-    /// beside them (`NAME.average`). `None` keeps none.
+    /// beside them (`NAME.average`). `None` keeps none. A graph may read it, as the teacher
+    /// of self-distillation: an initializer of that name is the average before the step.
     pub average_decay: Option<f32>,
     /// Names of parameters that weight decay leaves alone. Those of one dimension or
     /// none, biases and scales of normalisation, are left alone always.
@@ -135,9 +139,14 @@ fn update(
         let update = g.in_scope(&scope, |g| optimizer.update(g, &prepared, &context))?;
         let average = match options.average_decay {
             Some(decay) => {
-                let name = format!("{name}.average");
-                let start = state::initial(g, parameter)?;
-                let value = g.root_initializer(&name, start)?;
+                let name = format!("{name}{AVERAGE}");
+                let value = match g.initializer_named(&name) {
+                    Some(value) => value,
+                    None => {
+                        let start = state::initial(g, parameter)?;
+                        g.root_initializer(&name, start)?
+                    }
+                };
                 let next = g.in_scope(&scope, |g| {
                     moved_towards(g, value, update.parameter, 1.0 - f64::from(decay))
                 })?;

@@ -61,6 +61,15 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// What several examples are called.
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::Text => "texts",
+            Self::Image => "images",
+            Self::Signal => "signals",
+        }
+    }
+
     /// What one example is called.
     pub const fn name(self) -> &'static str {
         match self {

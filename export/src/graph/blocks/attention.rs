@@ -14,8 +14,9 @@ pub struct AttentionMask {
 }
 
 impl AttentionMask {
-    /// A mask that only adds `bias` to the scores.
-    pub(crate) fn of_bias(bias: Option<Value>) -> Self {
+    /// A mask that only adds `bias` to the scores, which broadcasts to
+    /// `[batch, heads, tokens, tokens]`; with `None` all tokens see all.
+    pub fn of_bias(bias: Option<Value>) -> Self {
         Self { bias, padding: None }
     }
 }

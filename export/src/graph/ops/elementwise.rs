@@ -39,7 +39,10 @@ impl Graph {
     }
 
     /// Elements times a number.
-    pub(crate) fn scaled(&mut self, x: Value, number: f64) -> Result<Value> {
+    ///
+    /// # Errors
+    /// [`Error::Operator`](crate::Error::Operator) when they are not floating-point.
+    pub fn scaled(&mut self, x: Value, number: f64) -> Result<Value> {
         let element = self.tensor_type(x)?.element;
         let number = self.scalar_of(element, number)?;
         self.mul(x, number)

@@ -169,6 +169,22 @@ impl Graph {
         self.push("Slice", &inputs, vec![], TensorType::new(kind.element, shape))
     }
 
+    /// `x` as it is, through which no gradient passes: what it is computed from is constant
+    /// for [`differentiate`](crate::differentiate).
+    ///
+    /// # Errors
+    /// [`Error::Operator`](crate::Error::Operator) when its type is not known.
+    pub fn stop_gradient(&mut self, x: Value) -> Result<Value> {
+        let out = self.op("Identity", &[x], vec![])?;
+        self.stopped.insert(out);
+        Ok(out)
+    }
+
+    /// Whether no gradient passes through a value.
+    pub(crate) fn is_stopped(&self, value: Value) -> bool {
+        self.stopped.contains(&value)
+    }
+
     /// The first `count` entries along the first dimension; `count` is a computed
     /// int64 `[1]` whose meaning is the dimension `size`. When the graph runs
     /// with a count beyond the dimension, all entries are given.

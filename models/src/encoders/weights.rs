@@ -1,0 +1,162 @@
+//! Where an encoder's weights come from: drawn at random, or trained before.
+
+use std::collections::BTreeMap;
+
+use offshoot_export::graph::{Graph, Tensor, Value};
+
+use crate::error::{Error, Result};
+use crate::random::SplitMix64;
+
+/// How a weight is drawn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Init {
+    /// All zero.
+    Zeros,
+    /// All one.
+    Ones,
+    /// Normal with this standard deviation, drawn again beyond two of them.
+    Normal(f32),
+    /// Normal with variance 2 over the number of inputs (He et al., 2015, arXiv:1502.01852).
+    He {
+        /// Numbers that each output is a sum over.
+        inputs: usize,
+    },
+    /// Uniform with variance 2 over inputs and outputs (Glorot & Bengio, 2010).
+    Glorot {
+        /// Numbers that each output is a sum over.
+        inputs: usize,
+        /// Numbers that each input goes to.
+        outputs: usize,
+    },
+}
+
+/// The weights of the networks that are built with it. A name that is asked for again gives
+/// the same weight, so that a network that is built twice shares its weights.
+#[derive(Debug)]
+pub struct Weights {
+    seed: u64,
+    given: Option<BTreeMap<String, Tensor>>,
+    made: Vec<(String, Value)>,
+    prefix: String,
+    suffix: &'static str,
+}
+
+impl Weights {
+    /// Weights that are drawn with a seed. Each has its own stream of random numbers, so what
+    /// is drawn for one does not depend on the others.
+    pub fn random(seed: u64) -> Self {
+        Self { seed, given: None, made: Vec::new(), prefix: String::new(), suffix: "" }
+    }
+
+    /// Weights that are there already, by name.
+    pub fn trained(given: BTreeMap<String, Tensor>) -> Self {
+        Self { seed: 0, given: Some(given), made: Vec::new(), prefix: String::new(), suffix: "" }
+    }
+
+    /// Weights that are there already where they have a name, the others drawn.
+    pub fn partly(given: BTreeMap<String, Tensor>, seed: u64) -> (Self, usize) {
+        let count = given.len();
+        (
+            Self { seed, given: Some(given), made: Vec::new(), prefix: String::new(), suffix: "" },
+            count,
+        )
+    }
+
+    /// The weight `name` of the dimensions `dims`.
+    ///
+    /// # Errors
+    /// [`Error::Pretrain`] when trained weights lack it or it has other dimensions; those of
+    /// the graph.
+    pub fn get(&mut self, g: &mut Graph, name: &str, dims: &[usize], init: Init) -> Result<Value> {
+        let name = &format!("{}{name}", self.prefix);
+        let full = format!("{name}{}", self.suffix);
+        if let Some((_, value)) = self.made.iter().find(|(made, _)| *made == full) {
+            return Ok(*value);
+        }
+        let tensor = match self.given.as_ref().and_then(|given| given.get(name)) {
+            Some(tensor) if tensor.dims == dims => tensor.clone(),
+            Some(tensor) => {
+                return Err(Error::Pretrain(format!(
+                    "the weight `{name}` has the dimensions {:?} and the encoder wants {dims:?}",
+                    tensor.dims
+                )));
+            }
+            None if self.given.is_some() && self.seed == 0 => {
+                return Err(Error::Pretrain(format!("there is no weight `{name}`")));
+            }
+            None => Tensor::from_f32(dims, &draw(self.seed, name, dims, init)),
+        };
+        let value = g.root_initializer(&full, tensor)?;
+        self.made.push((full, value));
+        Ok(value)
+    }
+
+    /// Runs `build` with names that end with `suffix` as well: another set of the same weights,
+    /// with the same values at first.
+    ///
+    /// # Errors
+    /// Those of `build`.
+    pub fn with_suffix<T>(
+        &mut self,
+        suffix: &'static str,
+        build: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let before = std::mem::replace(&mut self.suffix, suffix);
+        let result = build(self);
+        self.suffix = before;
+        result
+    }
+
+    /// Runs `build` with names that begin with `prefix` as well: a second network of the same
+    /// architecture.
+    ///
+    /// # Errors
+    /// Those of `build`.
+    pub fn with_prefix<T>(
+        &mut self,
+        prefix: &str,
+        build: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let before = std::mem::replace(&mut self.prefix, prefix.into());
+        let result = build(self);
+        self.prefix = before;
+        result
+    }
+
+    /// The weights made so far whose names do not end with `suffix`, in the order in which
+    /// they were made.
+    pub fn without_suffix(&self, suffix: &str) -> Vec<Value> {
+        let kept = self.made.iter().filter(|(name, _)| !name.ends_with(suffix));
+        kept.map(|(_, value)| *value).collect()
+    }
+
+    /// Names and values made so far.
+    pub fn made(&self) -> &[(String, Value)] {
+        &self.made
+    }
+}
+
+/// The numbers of a weight.
+fn draw(seed: u64, name: &str, dims: &[usize], init: Init) -> Vec<f32> {
+    let count = dims.iter().product();
+    let mut random = SplitMix64::stream(seed, name, &[]);
+    let mut truncated = |deviation: f32| loop {
+        let drawn = random.normal();
+        if drawn.abs() <= 2.0 {
+            break deviation * drawn;
+        }
+    };
+    match init {
+        Init::Zeros => vec![0.0; count],
+        Init::Ones => vec![1.0; count],
+        Init::Normal(deviation) => (0..count).map(|_| truncated(deviation)).collect(),
+        Init::He { inputs } => {
+            let deviation = (2.0 / inputs.max(1) as f32).sqrt();
+            (0..count).map(|_| deviation * random.normal()).collect()
+        }
+        Init::Glorot { inputs, outputs } => {
+            let bound = (6.0 / (inputs + outputs).max(1) as f32).sqrt();
+            (0..count).map(|_| random.between(-bound, bound)).collect()
+        }
+    }
+}

@@ -1,0 +1,490 @@
+//! From examples to what an objective's graph is fed.
+
+use ndarray::{Array1, Array2, Array3, Array4, Axis, Slice};
+use offshoot::Image;
+use offshoot::trainer::Tensor;
+use offshoot_export::graph::{Attribute, Graph, Value};
+
+use super::{Batch, Rows, Tokens};
+use crate::augment::ImageAugmentation;
+use crate::data::Kind;
+use crate::encoders::{Architecture, Normalization};
+use crate::error::{Error, Result};
+use crate::random::SplitMix64;
+
+/// Names and values of a graph's inputs.
+pub type Feed = Vec<(String, Tensor<'static>)>;
+
+/// Random numbers of one step: a stream for every purpose and row.
+#[derive(Debug, Clone, Copy)]
+pub struct Draw<'a> {
+    /// The run's seed.
+    pub seed: u64,
+    /// The step, from 0.
+    pub step: u64,
+    /// What the numbers are for, such as the objective's name.
+    pub purpose: &'a str,
+}
+
+impl Draw<'_> {
+    /// The stream of a purpose within the step, and of further numbers.
+    pub fn stream(&self, purpose: &str, within: &[u64]) -> SplitMix64 {
+        let purpose = format!("{}.{purpose}", self.purpose);
+        SplitMix64::stream(self.seed, &purpose, &[&[self.step][..], within].concat())
+    }
+}
+
+/// How examples become what an encoder reads, and how views of them are drawn.
+#[derive(Debug, Clone)]
+pub struct Preparation {
+    encoder: Architecture,
+    tokens: Option<Tokens>,
+    /// Views of images.
+    pub images: ImageAugmentation,
+    /// Share of tokens that a view of a text lacks.
+    pub token_dropout: f32,
+}
+
+impl Preparation {
+    /// The preparation for an encoder; `tokens` are those of an encoder of tokens.
+    pub fn new(encoder: Architecture, tokens: Option<Tokens>) -> Self {
+        let grey = matches!(image_size(&encoder), Some([_, _, 1]));
+        Self {
+            encoder,
+            tokens,
+            images: if grey {
+                ImageAugmentation::grey_shapes()
+            } else {
+                ImageAugmentation::natural()
+            },
+            token_dropout: 0.15,
+        }
+    }
+
+    /// The encoder.
+    pub fn encoder(&self) -> &Architecture {
+        &self.encoder
+    }
+
+    /// What the tokenizer's ids mean.
+    ///
+    /// # Errors
+    /// [`Error::Pretrain`] when the encoder is not one of tokens.
+    pub fn token_rules(&self) -> Result<&Tokens> {
+        self.tokens.as_ref().ok_or_else(|| Error::Pretrain("there is no tokenizer".into()))
+    }
+
+    /// The texts of a batch.
+    pub(super) fn texts<'a>(&self, batch: &'a Batch) -> Result<&'a [Vec<u32>]> {
+        match &batch.rows {
+            Rows::Texts(rows) => Ok(rows),
+            _ => Err(wrong(batch, Kind::Text)),
+        }
+    }
+
+    /// The labels of a batch.
+    pub(super) fn labels(&self, batch: &Batch) -> Result<Vec<i64>> {
+        if batch.labels.len() != batch.len() {
+            return Err(Error::Pretrain(
+                "this objective reads labels and the data has none; name their column, or choose \
+                 an objective without labels"
+                    .into(),
+            ));
+        }
+        Ok(batch.labels.clone())
+    }
+
+    /// Ids and mask of rows of tokens, filled up to the longest.
+    pub(super) fn tokens(&self, prefix: &str, rows: &[Vec<u32>]) -> Result<Feed> {
+        let rules = self.token_rules()?;
+        let width = rows.iter().map(Vec::len).max().unwrap_or(0).max(1);
+        let mut ids = Array2::from_elem((rows.len(), width), i64::from(rules.pad));
+        let mut mask = Array2::<i64>::zeros((rows.len(), width));
+        for (row, tokens) in rows.iter().enumerate() {
+            for (at, &token) in tokens.iter().enumerate() {
+                ids[[row, at]] = i64::from(token);
+                mask[[row, at]] = 1;
+            }
+        }
+        Ok(vec![
+            (format!("{prefix}input_ids"), ids.into()),
+            (format!("{prefix}attention_mask"), mask.into()),
+        ])
+    }
+
+    /// Rows with a share of their tokens hidden, flat places of those and what they were. Of
+    /// the hidden ones `shares` are the mask token and random tokens, the rest stays.
+    pub(super) fn masked(
+        &self,
+        prefix: &str,
+        batch: &Batch,
+        draw: &Draw,
+        share: f32,
+        shares: [f32; 2],
+    ) -> Result<Feed> {
+        let rules = self.token_rules()?;
+        let mut rows = self.texts(batch)?.to_vec();
+        let width = rows.iter().map(Vec::len).max().unwrap_or(0).max(1);
+        let (mut positions, mut labels) = (Vec::new(), Vec::new());
+        for (row, tokens) in rows.iter_mut().enumerate() {
+            let mut random = draw.stream("masked", &[row as u64]);
+            for (at, label) in hide(tokens, rules, share, shares, &mut random) {
+                positions.push((row * width + at) as i64);
+                labels.push(i64::from(label));
+            }
+        }
+        if positions.is_empty() {
+            // A batch of empty texts: one place that is ignored keeps the graph's shapes.
+            positions.push(0);
+            labels.push(-100);
+        }
+        let mut feed = self.tokens(prefix, &rows)?;
+        feed.push(integers(&format!("{prefix}positions"), positions));
+        feed.push(integers(&format!("{prefix}labels"), labels));
+        Ok(feed)
+    }
+
+    /// `count` views of every row, first views first.
+    pub(super) fn views(
+        &self,
+        name: &str,
+        batch: &Batch,
+        draw: &Draw,
+        count: usize,
+    ) -> Result<Feed> {
+        let prefix = format!("{name}.");
+        match &batch.rows {
+            Rows::Texts(texts) => {
+                let rules = self.token_rules()?;
+                let mut rows = Vec::with_capacity(count * texts.len());
+                for view in 0..count as u64 {
+                    for (row, text) in texts.iter().enumerate() {
+                        let mut random = draw.stream("view", &[row as u64, view]);
+                        let kept = |token: &u32, random: &mut SplitMix64| {
+                            rules.special.contains(token) || !random.chance(self.token_dropout)
+                        };
+                        let left: Vec<u32> =
+                            text.iter().copied().filter(|t| kept(t, &mut random)).collect();
+                        rows.push(if left.is_empty() { text.clone() } else { left });
+                    }
+                }
+                self.tokens(&prefix, &rows)
+            }
+            Rows::Images(images) => {
+                let size = self.image_size()?;
+                let bytes: usize = size.iter().product();
+                let mut pixels = vec![0; count * images.len() * bytes];
+                let places = pixels.chunks_exact_mut(bytes);
+                let rows = (0..count as u64)
+                    .flat_map(|view| images.iter().enumerate().map(move |row| (view, row)));
+                for (out, (view, (row, image))) in places.zip(rows) {
+                    let mut random = draw.stream("view", &[row as u64, view]);
+                    self.images.apply(image, size[0], size[1], size[2], &mut random, out)?;
+                }
+                pixels_feed(&prefix, count * images.len(), size, pixels)
+            }
+            Rows::Signals(signals) => {
+                let size = self.signal_size()?;
+                let numbers = size[0] * size[1];
+                let mut samples = vec![0.0; count * signals.len() * numbers];
+                let places = samples.chunks_exact_mut(numbers.max(1));
+                let rows = (0..count as u64)
+                    .flat_map(|view| signals.iter().enumerate().map(move |row| (view, row)));
+                for (out, (view, (row, signal))) in places.zip(rows) {
+                    let mut random = draw.stream("view", &[row as u64, view]);
+                    let _ = &mut random;
+                    let view = resample(signal.view(), size[1]);
+                    for (out, &value) in out.iter_mut().zip(&view) {
+                        *out = value;
+                    }
+                }
+                signals_feed(&prefix, count * signals.len(), size, samples)
+            }
+        }
+    }
+
+    /// One view of every image, changed by `change`.
+    pub(super) fn images(
+        &self,
+        prefix: &str,
+        batch: &Batch,
+        draw: &Draw,
+        change: &mut dyn FnMut(usize, &Image) -> Result<Image>,
+    ) -> Result<Feed> {
+        let Rows::Images(images) = &batch.rows else { return Err(wrong(batch, Kind::Image)) };
+        let size = self.image_size()?;
+        let mut pixels = Vec::with_capacity(images.len() * size.iter().product::<usize>());
+        for (row, image) in images.iter().enumerate() {
+            let mut random = draw.stream("view", &[row as u64]);
+            let mut view = vec![0; size.iter().product()];
+            self.images.apply(image, size[0], size[1], size[2], &mut random, &mut view)?;
+            let view = Image::new(size[0], size[1], size[2], view)?;
+            pixels.extend(change(row, &view)?.into_pixels());
+        }
+        pixels_feed(prefix, images.len(), size, pixels)
+    }
+
+    /// Every signal at the encoder's length, changed by `change`.
+    pub(super) fn signals(
+        &self,
+        prefix: &str,
+        batch: &Batch,
+        change: &mut dyn FnMut(usize, Array2<f32>) -> Result<Array2<f32>>,
+    ) -> Result<Feed> {
+        let Rows::Signals(signals) = &batch.rows else { return Err(wrong(batch, Kind::Signal)) };
+        let size = self.signal_size()?;
+        let mut samples = Vec::with_capacity(signals.len() * size[0] * size[1]);
+        for (row, signal) in signals.iter().enumerate() {
+            samples.extend(change(row, resample(signal.view(), size[1]))?);
+        }
+        signals_feed(prefix, signals.len(), size, samples)
+    }
+
+    /// `count` pieces of every signal, of half its length or more, brought to the encoder's
+    /// length; first pieces first.
+    pub(super) fn pieces(
+        &self,
+        prefix: &str,
+        batch: &Batch,
+        draw: &Draw,
+        count: usize,
+    ) -> Result<Feed> {
+        let Rows::Signals(signals) = &batch.rows else { return Err(wrong(batch, Kind::Signal)) };
+        let size = self.signal_size()?;
+        let mut samples = Vec::with_capacity(count * signals.len() * size[0] * size[1]);
+        for view in 0..count as u64 {
+            for (row, signal) in signals.iter().enumerate() {
+                let mut random = draw.stream("piece", &[row as u64, view]);
+                let whole = signal.ncols();
+                let length = whole.div_ceil(2) + random.below(whole / 2 + 1);
+                let start = random.below(whole - length.min(whole) + 1);
+                let piece = signal.slice_axis(Axis(1), Slice::from(start..start + length.min(whole)));
+                samples.extend(resample(piece, size[1]));
+            }
+        }
+        signals_feed(prefix, count * signals.len(), size, samples)
+    }
+
+    /// Every example without changes, as the encoder reads it when it is used.
+    pub(crate) fn plain(&self, prefix: &str, batch: &Batch) -> Result<Feed> {
+        match &batch.rows {
+            Rows::Texts(texts) => self.tokens(prefix, texts),
+            Rows::Images(images) => {
+                let size = self.image_size()?;
+                let mut pixels = Vec::with_capacity(images.len() * size.iter().product::<usize>());
+                for image in images {
+                    pixels.extend(image.resized(size[0], size[1])?.into_pixels());
+                }
+                pixels_feed(prefix, images.len(), size, pixels)
+            }
+            Rows::Signals(_) => self.signals(prefix, batch, &mut |_, signal| Ok(signal)),
+        }
+    }
+
+    /// Every example cropped and mirrored, its values left as they are.
+    pub(super) fn cropped(&self, prefix: &str, batch: &Batch, draw: &Draw) -> Result<Feed> {
+        match &batch.rows {
+            Rows::Images(images) => {
+                let size = self.image_size()?;
+                let mild = ImageAugmentation {
+                    crop_scale: self.images.crop_scale,
+                    crop_ratio: self.images.crop_ratio,
+                    flip: self.images.flip,
+                    ..ImageAugmentation::none()
+                };
+                let bytes: usize = size.iter().product();
+                let mut pixels = vec![0; images.len() * bytes];
+                for ((row, image), out) in
+                    images.iter().enumerate().zip(pixels.chunks_exact_mut(bytes))
+                {
+                    let mut random = draw.stream("crop", &[row as u64]);
+                    mild.apply(image, size[0], size[1], size[2], &mut random, out)?;
+                }
+                pixels_feed(prefix, images.len(), size, pixels)
+            }
+            _ => self.pieces(prefix, batch, draw, 1),
+        }
+    }
+
+    /// Every example damaged: noise of a quarter of the values' deviation, and a third of it
+    /// replaced by the mean, in blocks.
+    pub(super) fn damaged(&self, prefix: &str, batch: &Batch, draw: &Draw) -> Result<Feed> {
+        let normalization = self.normalization()?.clone();
+        match &batch.rows {
+            Rows::Images(images) => {
+                let size = self.image_size()?;
+                let [height, width, channels] = size;
+                let block = (height.min(width) / 7).max(1);
+                let mut pixels = Vec::with_capacity(images.len() * size.iter().product::<usize>());
+                for (row, image) in images.iter().enumerate() {
+                    let mut random = draw.stream("damage", &[row as u64]);
+                    let across = width.div_ceil(block);
+                    let gone: Vec<bool> = (0..across * height.div_ceil(block))
+                        .map(|_| random.chance(1.0 / 3.0))
+                        .collect();
+                    let clean = image.resized(height, width)?;
+                    for (at, &sample) in clean.pixels().iter().enumerate() {
+                        let (place, channel) = (at / channels, at % channels);
+                        let (y, x) = (place / width, place % width);
+                        let hidden = gone[y / block * across + x / block];
+                        let value =
+                            if hidden { normalization.mean[channel] } else { f32::from(sample) };
+                        let noise = 0.25 * normalization.deviation[channel] * random.normal();
+                        pixels.push((value + noise).round().clamp(0.0, 255.0) as u8);
+                    }
+                }
+                pixels_feed(prefix, images.len(), size, pixels)
+            }
+            _ => self.signals(prefix, batch, &mut |row, mut signal| {
+                let mut random = draw.stream("damage", &[row as u64]);
+                let length = signal.ncols();
+                let block = (length / 10).max(1);
+                let gone: Vec<bool> =
+                    (0..length.div_ceil(block)).map(|_| random.chance(1.0 / 3.0)).collect();
+                for (channel, mut samples) in signal.outer_iter_mut().enumerate() {
+                    let (mean, deviation) =
+                        (normalization.mean[channel], normalization.deviation[channel]);
+                    for (at, sample) in samples.iter_mut().enumerate() {
+                        if gone[at / block] {
+                            *sample = mean;
+                        }
+                        *sample += 0.25 * deviation * random.normal();
+                    }
+                }
+                Ok(signal)
+            }),
+        }
+    }
+
+    /// Normalised values of every example, at other sizes.
+    pub(super) fn shrunk(&self, batch: &Batch, sizes: &[usize]) -> Result<Vec<f32>> {
+        let normalization = self.normalization()?;
+        let normal = |value: f32, channel: usize| {
+            (value - normalization.mean[channel]) / normalization.deviation[channel].max(1e-12)
+        };
+        let mut values = Vec::with_capacity(batch.len() * sizes.iter().product::<usize>());
+        match (&batch.rows, sizes) {
+            (Rows::Images(images), &[height, width, channels]) => {
+                for image in images {
+                    let small = image.resized(height, width)?;
+                    let samples = small.pixels().iter().enumerate();
+                    values.extend(samples.map(|(at, &v)| normal(f32::from(v), at % channels)));
+                }
+            }
+            (Rows::Signals(signals), &[_, length]) => {
+                for signal in signals {
+                    let small = resample(signal.view(), length);
+                    for (channel, samples) in small.outer_iter().enumerate() {
+                        values.extend(samples.iter().map(|&v| normal(v, channel)));
+                    }
+                }
+            }
+            _ => return Err(wrong(batch, self.encoder.kind())),
+        }
+        Ok(values)
+    }
+
+    fn image_size(&self) -> Result<[usize; 3]> {
+        image_size(&self.encoder)
+            .ok_or_else(|| Error::Pretrain("the encoder does not read images".into()))
+    }
+
+    fn signal_size(&self) -> Result<[usize; 2]> {
+        match &self.encoder {
+            Architecture::SignalTransformer(t) => Ok(t.size),
+            Architecture::SignalNetwork(n) => Ok(n.size),
+            _ => Err(Error::Pretrain("the encoder does not read signals".into())),
+        }
+    }
+
+    fn normalization(&self) -> Result<&Normalization> {
+        self.encoder
+            .normalization()
+            .ok_or_else(|| Error::Pretrain("the encoder does not read numbers".into()))
+    }
+}
+
+/// Height, width and channels of an encoder of images.
+fn image_size(encoder: &Architecture) -> Option<[usize; 3]> {
+    match encoder {
+        Architecture::VisionTransformer(t) => Some(t.size),
+        Architecture::ResidualNetwork(n) => Some(n.size),
+        Architecture::ShiftMixer(m) => Some(m.size),
+        _ => None,
+    }
+}
+
+fn pixels_feed(prefix: &str, rows: usize, size: [usize; 3], pixels: Vec<u8>) -> Result<Feed> {
+    let array = Array4::from_shape_vec((rows, size[0], size[1], size[2]), pixels);
+    let array = array.map_err(|error| Error::Pretrain(format!("a batch of images: {error}")))?;
+    Ok(vec![(format!("{prefix}pixels"), array.into())])
+}
+
+fn signals_feed(prefix: &str, rows: usize, size: [usize; 2], samples: Vec<f32>) -> Result<Feed> {
+    let array = Array3::from_shape_vec((rows, size[0], size[1]), samples);
+    let array = array.map_err(|error| Error::Pretrain(format!("a batch of signals: {error}")))?;
+    Ok(vec![(format!("{prefix}signals"), array.into())])
+}
+
+/// Hides a share of the tokens that are not special, at least one where there is one. Returns
+/// their places and what they were.
+fn hide(
+    tokens: &mut [u32],
+    rules: &Tokens,
+    share: f32,
+    [masked, random_token]: [f32; 2],
+    random: &mut SplitMix64,
+) -> Vec<(usize, u32)> {
+    let mut places: Vec<usize> =
+        (0..tokens.len()).filter(|&at| !rules.special.contains(&tokens[at])).collect();
+    random.shuffle(&mut places);
+    let exact = share * places.len() as f32;
+    let count = (exact.floor() as usize + usize::from(random.chance(exact.fract()))).max(1);
+    places.truncate(count);
+    places.sort_unstable();
+    let mut hidden = Vec::with_capacity(places.len());
+    for at in places {
+        hidden.push((at, tokens[at]));
+        let what = random.unit();
+        if what < masked {
+            tokens[at] = rules.mask;
+        } else if what < masked + random_token {
+            tokens[at] = random.below(rules.vocabulary) as u32;
+        }
+    }
+    hidden
+}
+
+fn wrong(batch: &Batch, wanted: Kind) -> Error {
+    Error::Pretrain(format!(
+        "the batch has {} and the objective wants {}",
+        batch.kind().plural(),
+        wanted.plural()
+    ))
+}
+
+/// A row of integers as an input.
+pub(super) fn integers(name: &str, values: Vec<i64>) -> (String, Tensor<'static>) {
+    (name.into(), Array1::from(values).into())
+}
+
+/// The mean of all elements, of no dimensions.
+pub(super) fn mean(g: &mut Graph, x: Value) -> Result<Value> {
+    Ok(g.op("ReduceMean", &[x], vec![Attribute::int("keepdims", 0)])?)
+}
+
+/// A signal `[channels, length]` at another length, by linear interpolation.
+fn resample(signal: ndarray::ArrayView2<'_, f32>, length: usize) -> Array2<f32> {
+    let (channels, from) = signal.dim();
+    if from == length || from == 0 {
+        return signal.to_owned();
+    }
+    let scale = (from - 1) as f32 / (length.max(2) - 1) as f32;
+    Array2::from_shape_fn((channels, length), |(channel, at)| {
+        let place = at as f32 * scale;
+        let below = (place as usize).min(from - 1);
+        let above = (below + 1).min(from - 1);
+        let share = place - below as f32;
+        signal[[channel, below]] * (1.0 - share) + signal[[channel, above]] * share
+    })
+}

@@ -1,0 +1,189 @@
+//! A tokenizer trained on the user's own texts, or the fixed one of residues.
+
+use std::collections::BTreeMap;
+
+use offshoot::bundle::TextConfig;
+use offshoot::{Tokenizer, Truncation};
+use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::models::unigram::{Unigram, UnigramTrainer};
+use tokenizers::models::wordlevel::WordLevel;
+use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
+use tokenizers::normalizers::bert::BertNormalizer;
+use tokenizers::normalizers::utils::Lowercase;
+use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::processors::template::TemplateProcessing;
+use tokenizers::{AddedToken, SplitDelimiterBehavior};
+
+use crate::data::{Dataset, Example, Permutation};
+use crate::error::{Error, Result};
+use crate::objectives::Tokens;
+
+/// Kinds of tokenizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TokenizerKind {
+    /// Pieces of lower-case words (Wu et al., 2016, arXiv:1609.08144), as BERT has them.
+    #[default]
+    WordPiece,
+    /// Byte pairs (Sennrich, Haddow & Birch, 2016, arXiv:1508.07909) of bytes, as GPT-2 has
+    /// them: nothing is unknown.
+    Bpe,
+    /// Pieces by their likelihood (Kudo, 2018, arXiv:1804.10959), for any script.
+    Unigram,
+    /// One token a residue of a protein: the 20 amino acids and B, J, O, U, X, Z.
+    Residues,
+}
+
+/// Most texts that a tokenizer is trained on, and most characters of each.
+const TEXTS: usize = 200_000;
+const CHARACTERS: usize = 10_000;
+
+/// Special tokens, in the order of their ids.
+const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
+/// Residues by their one-letter codes (IUPAC-IUB, 1984).
+const RESIDUES: &str = "ACDEFGHIKLMNPQRSTVWYBJOUXZ";
+
+/// A tokenizer with what is known about it.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) json: Vec<u8>,
+    pub(super) tokenizer: Tokenizer,
+    pub(super) config: TextConfig,
+    pub(super) tokens: Tokens,
+}
+
+/// Trains a tokenizer on a sample of the texts; gives its `tokenizer.json`.
+pub(super) fn train(
+    data: &dyn Dataset,
+    kind: TokenizerKind,
+    vocabulary: usize,
+    seed: u64,
+) -> Result<Vec<u8>> {
+    let bad = |error: tokenizers::Error| {
+        Error::Pretrain(format!("a tokenizer cannot be trained on these texts: {error}"))
+    };
+    let order = Permutation::new(data.len(), seed, "tokenizer", 0);
+    let texts = || {
+        let order = order.clone();
+        (0..data.len().min(TEXTS)).filter_map(move |at| match data.get(order.at(at)) {
+            Ok(Example::Text(text)) => Some(text.chars().take(CHARACTERS).collect::<String>()),
+            _ => None,
+        })
+    };
+    let special: Vec<AddedToken> =
+        SPECIAL.iter().map(|&token| AddedToken::from(token, true)).collect();
+    let mut tokenizer = match kind {
+        TokenizerKind::WordPiece => {
+            let model = WordPiece::builder().unk_token("[UNK]".into()).build().map_err(bad)?;
+            let mut tokenizer = tokenizers::Tokenizer::new(model);
+            tokenizer.with_normalizer(Some(BertNormalizer::new(true, true, None, true)));
+            tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
+            tokenizer.with_decoder(Some(tokenizers::decoders::wordpiece::WordPiece::default()));
+            let trainer = WordPieceTrainer::builder()
+                .show_progress(false)
+                .vocab_size(vocabulary)
+                .special_tokens(special)
+                .build();
+            trained(tokenizer, &mut trainer.into(), texts()).map_err(bad)?
+        }
+        TokenizerKind::Bpe => {
+            let mut tokenizer = tokenizers::Tokenizer::new(BPE::default());
+            tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
+            tokenizer.with_decoder(Some(ByteLevel::default()));
+            let trainer = BpeTrainer::builder()
+                .show_progress(false)
+                .vocab_size(vocabulary)
+                .special_tokens(special)
+                .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
+                .build();
+            trained(tokenizer, &mut trainer.into(), texts()).map_err(bad)?
+        }
+        TokenizerKind::Unigram => {
+            let mut tokenizer = tokenizers::Tokenizer::new(Unigram::default());
+            tokenizer.with_normalizer(Some(Lowercase));
+            tokenizer.with_pre_tokenizer(Some(Metaspace::new('▁', PrependScheme::Always, true)));
+            tokenizer.with_decoder(Some(Metaspace::new('▁', PrependScheme::Always, true)));
+            let trainer = UnigramTrainer::builder()
+                .show_progress(false)
+                .vocab_size(vocabulary as u32)
+                .special_tokens(special)
+                .unk_token(Some("[UNK]".into()))
+                .build()
+                .map_err(|error| Error::Pretrain(error.to_string()))?;
+            trained(tokenizer, &mut trainer.into(), texts()).map_err(bad)?
+        }
+        TokenizerKind::Residues => {
+            let names = SPECIAL.iter().map(|&token| token.to_owned());
+            let names = names.chain(RESIDUES.chars().map(String::from));
+            let vocabulary = names.zip(0u32..).collect();
+            let model = WordLevel::builder()
+                .vocab(vocabulary)
+                .unk_token("[UNK]".into())
+                .build()
+                .map_err(bad)?;
+            let mut tokenizer = tokenizers::Tokenizer::new(model);
+            let each = SplitPattern::Regex(".".into());
+            let split = Split::new(each, SplitDelimiterBehavior::Isolated, false).map_err(bad)?;
+            tokenizer.with_pre_tokenizer(Some(split));
+            tokenizer.add_special_tokens(special).map_err(bad)?;
+            tokenizer
+        }
+    };
+    let id = |token: &str| tokenizer.token_to_id(token).unwrap_or(0);
+    let close = TemplateProcessing::builder()
+        .try_single("[CLS] $A [SEP]")
+        .and_then(|builder| builder.try_pair("[CLS] $A [SEP] $B:1 [SEP]:1"))
+        .map_err(Error::Pretrain)?
+        .special_tokens(vec![("[CLS]", id("[CLS]")), ("[SEP]", id("[SEP]"))])
+        .build()
+        .map_err(|error| Error::Pretrain(error.to_string()))?;
+    tokenizer.with_post_processor(Some(close));
+    tokenizer.to_string(false).map(String::into_bytes).map_err(bad)
+}
+
+fn trained(
+    mut tokenizer: tokenizers::Tokenizer,
+    trainer: &mut tokenizers::models::TrainerWrapper,
+    texts: impl Iterator<Item = String> + Send,
+) -> tokenizers::Result<tokenizers::Tokenizer> {
+    tokenizer.train(trainer, texts)?;
+    Ok(tokenizer)
+}
+
+/// Reads a `tokenizer.json` for an encoder of so many positions.
+pub(super) fn open(json: Vec<u8>, max_tokens: usize, name: &std::path::Path) -> Result<Prepared> {
+    let bad = |reason: String| Error::Pretrain(format!("{}: {reason}", name.display()));
+    let inner = tokenizers::Tokenizer::from_bytes(&json).map_err(|e| bad(e.to_string()))?;
+    let find = |names: &[&str]| {
+        names.iter().find_map(|&name| inner.token_to_id(name).map(|id| (name.to_owned(), id)))
+    };
+    let pad = find(&["[PAD]", "<pad>", "<|endoftext|>", "</s>"]).unwrap_or(("[PAD]".into(), 0));
+    let mask = find(&["[MASK]", "<mask>", "[UNK]", "<unk>"]).unwrap_or(("[MASK]".into(), pad.1));
+    let special = inner.get_added_tokens_decoder().into_iter();
+    let mut special: Vec<u32> =
+        special.filter(|(_, token)| token.special).map(|(id, _)| id).collect();
+    special.sort_unstable();
+    let config = TextConfig {
+        max_tokens,
+        lower_case: false,
+        prompts: BTreeMap::new(),
+        default_prompt: None,
+        pad_id: pad.1,
+        pad_token: pad.0,
+    };
+    let vocabulary = inner.get_vocab_size(true);
+    drop(inner);
+    let tokenizer = Tokenizer::from_bytes(&json, &config, name)?;
+    let tokens = Tokens { vocabulary, pad: pad.1, mask: mask.1, special, max_tokens };
+    Ok(Prepared { json, tokenizer, config, tokens })
+}
+
+impl Prepared {
+    /// The tokens of a text, cut to the encoder's length.
+    pub(super) fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        Ok(self.tokenizer.encode(text, Truncation::Cut, 0)?.ids)
+    }
+}
