@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use offshoot::bundle::Bundle;
+use offshoot::bundle::{Bundle, Manifest, Modality};
 use offshoot::{
     Adapter, CacheState, EmbedOptions, Encoder, OpenOptions, Prompt, Truncation, WeightCache,
 };
@@ -31,12 +31,12 @@ pub(crate) struct EncoderArgs {
     session_options: Vec<KeyValue>,
 }
 
-/// How texts become embeddings. A head remembers it, so only `embed`, `learn` and
+/// How inputs become embeddings. A head remembers it, so only `embed`, `learn` and
 /// `similarity` ask.
 #[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "How texts become embeddings")]
+#[command(next_help_heading = "How inputs become embeddings")]
 pub(crate) struct EmbedArgs {
-    /// Text put before every input: the name of one of the encoder's prompts (`offshoot info`
+    /// Text put before every text: the name of one of the encoder's prompts (`offshoot info`
     /// lists them), `none`, or any text with `text:` before it [default: the encoder's own]
     #[arg(long, value_name = "NAME|none|text:…")]
     prompt: Option<PromptChoice>,
@@ -85,6 +85,12 @@ impl EncoderArgs {
         Ok(options)
     }
 
+    /// What the encoder is and reads, without opening it.
+    pub(crate) fn manifest(bundle: &Path) -> Result<Manifest> {
+        let found = Bundle::open(bundle).map_err(|error| bundle_failure(bundle, error))?;
+        Ok(found.manifest().clone())
+    }
+
     /// What identifies the encoder, without opening it.
     pub(crate) fn digest(&self, bundle: &Path) -> Result<String> {
         let found = Bundle::open(bundle).map_err(|error| bundle_failure(bundle, error))?;
@@ -111,6 +117,18 @@ pub(crate) fn bundle_failure(bundle: &Path, error: offshoot::Error) -> Failure {
         if source.kind() == std::io::ErrorKind::NotFound && path == bundle);
     let failure = Failure::from(error);
     if missing { failure.advise("`offshoot import` makes a bundle") } else { failure }
+}
+
+/// Refuses an encoder that reads no texts, for commands that have nothing else to give it.
+pub(crate) fn require_texts(bundle: &Path, command: &str) -> Result {
+    let Manifest { name, modality, .. } = EncoderArgs::manifest(bundle)?;
+    match modality {
+        Modality::Text => Ok(()),
+        other => Err(Failure::usage(format!(
+            "`offshoot {command}` works on encoders of texts, and {name:?} reads {}",
+            other.plural()
+        ))),
+    }
 }
 
 impl EmbedArgs {

@@ -199,7 +199,7 @@ impl From<models::Error> for Failure {
         let code = match error {
             E::Runtime(error) => return error.into(),
             E::Io { action, path, source } => return Self::io(action, &path, &source),
-            E::Record { .. } | E::Table { .. } => Code::Data,
+            E::Record { .. } | E::Table { .. } | E::Example { .. } => Code::Data,
             E::Argument(_) => Code::Usage,
             E::Tune(_) | E::Pretrain(_) => Code::Data,
             E::Export(error) => return error.into(),

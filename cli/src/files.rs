@@ -134,9 +134,26 @@ fn sync_folder(folder: &Path) {
     }
 }
 
+/// A path as the person may paste it into a shell.
+pub(crate) fn shell_path(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.into_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_survive_a_shell() {
+        assert_eq!(shell_path(Path::new("/tmp/a-b.csv")), "/tmp/a-b.csv");
+        assert_eq!(shell_path(Path::new("my file's.csv")), r"'my file'\''s.csv'");
+    }
 
     #[test]
     fn a_file_appears_when_it_is_finished() {

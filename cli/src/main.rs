@@ -24,13 +24,13 @@ mod encoder;
 mod failure;
 mod files;
 mod head;
+mod inputs;
 mod interrupt;
 mod output;
 mod progress;
 mod random;
 mod rows;
 mod taught;
-mod texts;
 
 use std::panic;
 use std::process::ExitCode;

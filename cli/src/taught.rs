@@ -5,14 +5,13 @@ use std::path::Path;
 use ndarray::{Array2, ArrayView2, Axis};
 use offshoot::learner::{NewExample, label_problem};
 use offshoot::{EmbedOptions, Encoder};
-use offshoot_models::tables::Row;
 
 use crate::failure::{Code, Failure, Result};
+use crate::inputs::{self, Embedder, Row};
 use crate::interrupt::Interrupt;
 use crate::progress::{Progress, Unit};
-use crate::texts;
 
-/// Refuses labels that no learner takes, before their texts are embedded.
+/// Refuses labels that no learner takes, before their rows are embedded.
 pub(crate) fn check_labels(rows: &[Row]) -> Result {
     for row in rows {
         if let Some(problem) = row.label.as_deref().and_then(label_problem) {
@@ -30,19 +29,17 @@ pub(crate) fn embed(
     interrupt: &Interrupt,
     interrupted: &str,
 ) -> Result<Array2<f32>> {
-    let mut progress =
-        Progress::start("Embedding examples", Unit::Count("texts"), Some(rows.len() as u64));
+    let unit = Unit::Count(encoder.manifest().modality.plural());
+    let mut progress = Progress::start("Embedding examples", unit, Some(rows.len() as u64));
     let mut parts: Vec<Array2<f32>> = Vec::new();
-    let mut cut = 0;
-    for chunk in texts::chunks(rows) {
-        let embedded = texts::embed(encoder, chunk, options)?;
-        cut += embedded.texts_cut();
-        parts.push(embedded.into_vectors());
+    let mut embedder = Embedder::new(encoder, options);
+    for chunk in inputs::chunks(rows) {
+        parts.push(embedder.embed(chunk)?.into_vectors());
         progress.add(chunk.len() as u64);
         interrupt.check(interrupted)?;
     }
     drop(progress);
-    texts::note_cut(encoder, cut);
+    embedder.note();
     let views: Vec<ArrayView2<'_, f32>> = parts.iter().map(|part| part.view()).collect();
     ndarray::concatenate(Axis(0), &views)
         .map_err(|error| Failure::new(Code::Bug, error.to_string()))
@@ -61,7 +58,7 @@ pub(crate) fn examples(
             label: row.label.clone(),
             weight,
             source: source.map(str::to_owned),
-            text: Some(row.text.clone()),
+            text: Some(row.shown.clone()),
             ..NewExample::unlabelled(embedding.to_vec())
         })
         .collect()
@@ -69,6 +66,6 @@ pub(crate) fn examples(
 
 /// What the source of a table's examples is called: the name of its file, if that is one.
 pub(crate) fn source_name(table: &Path) -> Option<String> {
-    let name = texts::file(Some(table))?.file_name()?.to_str()?;
+    let name = inputs::file(Some(table))?.file_name()?.to_str()?;
     (!name.chars().any(char::is_control)).then(|| name.to_owned())
 }

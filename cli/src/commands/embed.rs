@@ -1,4 +1,4 @@
-//! `offshoot embed`: from texts to embeddings.
+//! `offshoot embed`: from inputs to embeddings.
 
 mod file;
 mod rows;
@@ -11,8 +11,8 @@ use offshoot_models::embeddings::OutputFormat;
 use self::rows::{Precision, Values};
 use crate::encoder::{EmbedArgs, EncoderArgs, Truncate};
 use crate::failure::{Failure, Result};
+use crate::inputs::{self, Embedder, InputArgs};
 use crate::output;
-use crate::texts::{self, InputArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,27 +20,30 @@ Examples:
   offshoot embed minilm.offshoot mail.parquet --text body -o mail.parquet.npy --precision f16
   cat reviews.txt | offshoot embed minilm.offshoot > reviews.jsonl
   offshoot embed minilm.offshoot --one 'a single text'
+  offshoot embed photos.offshoot birds/ -o birds.npy
   offshoot embed minilm.offshoot reviews.csv -o reviews.parquet --with-text --resume
 
 Interrupted by Ctrl-C, a kill or a power cut, the work goes on with --resume where it stopped: \
 no row is lost or embedded twice, and the file is the same byte for byte. Until it is whole it \
 is called OUTPUT.part.";
 
-/// Turn texts into embeddings
+/// Turn texts, images or signals into embeddings
 ///
-/// Reads texts from lines, CSV, TSV, JSONL or Parquet, and writes one embedding a row as .npy,
-/// JSONL or Parquet. Input of any size is streamed.
+/// Reads texts from lines, CSV, TSV, JSONL or Parquet; images from a file, a folder or a table
+/// of their paths; signals from .ts, .npy or CSV. Writes one embedding a row as .npy, JSONL or
+/// Parquet. Input of any size is streamed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The encoder's bundle
     bundle: PathBuf,
-    /// The texts: a file, or `-` for standard input [default: -]
+    /// The texts, images or signals: a file or a folder, or `-` for standard input [default: -]
     input: Option<PathBuf>,
     /// The file to write: .npy, .jsonl or .parquet [default: JSONL to standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Embed this one text, and print the result as one line of JSON
+    /// Embed this one text, or the image or signal in this file, and print the result as one line
+    /// of JSON
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true, conflicts_with_all = ["input", "output", "resume", "restart"])]
     one: Option<String>,
     /// Go on with a run that was interrupted, with the same input and options
@@ -57,7 +60,8 @@ pub(crate) struct Args {
     /// compared by their Hamming distance
     #[arg(long, value_enum, value_name = "TYPE", default_value_t)]
     precision: Precision,
-    /// Write each text beside its embedding (JSONL and Parquet)
+    /// Write each text, or where the image or signal lies, beside its embedding (JSONL and
+    /// Parquet)
     #[arg(long)]
     with_text: bool,
     /// What is done with texts that are too long for the encoder
@@ -108,22 +112,22 @@ fn to_stdout(args: &Args) -> Result {
             "standard output takes JSONL only; name a file with -o for the other formats",
         ));
     }
-    let mut rows = args.texts.open(args.input.as_deref(), None)?;
+    let reads = EncoderArgs::manifest(&args.bundle)?;
+    let mut rows = args.texts.open(&reads, args.input.as_deref(), None)?;
     let encoder = args.encoder.open(&args.bundle)?;
     let options = args.embed.options(args.truncate);
     let mut out = output::buffered();
-    let mut cut = 0;
+    let mut embedder = Embedder::new(&encoder, &options);
     loop {
-        let chunk = texts::next_chunk(&mut rows)?;
+        let chunk = inputs::next_chunk(&mut rows)?;
         if chunk.is_empty() {
             break;
         }
-        let embedded = texts::embed(&encoder, &chunk, &options)?;
-        cut += embedded.texts_cut();
+        let embedded = embedder.embed(&chunk)?;
         let values = Values::new(embedded.vectors(), args.precision);
-        let shown = texts::texts(&chunk);
+        let shown = inputs::shown(&chunk);
         values.write_jsonl(&mut out, args.with_text.then_some(&shown))?;
     }
-    texts::note_cut(&encoder, cut);
+    embedder.note();
     Ok(())
 }

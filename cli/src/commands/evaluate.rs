@@ -13,10 +13,10 @@ use crate::encoder::{EncoderArgs, Truncate};
 use crate::failure::{Code, Failure, Result};
 use crate::files;
 use crate::head::Classifier;
+use crate::inputs::{self, Embedder, InputArgs, LabelArgs};
 use crate::interrupt::{Ending, Interrupt};
 use crate::output;
-use crate::progress::{Progress, Unit, grouped};
-use crate::texts::{self, InputArgs, LabelArgs};
+use crate::progress::{Progress, grouped};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,7 +45,9 @@ pub(crate) struct Args {
     bundle: PathBuf,
     /// The head or the learner
     head: PathBuf,
-    /// Labelled texts: CSV, TSV, JSONL or Parquet; `-` is standard input
+    /// Labelled texts: CSV, TSV, JSONL or Parquet; `-` is standard input. Labelled images: a
+    /// folder of a folder for each class, or a table of their paths. Labelled signals: .ts, .npy
+    /// or CSV
     examples: PathBuf,
     /// Print JSON
     #[arg(long)]
@@ -66,32 +68,32 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> Result {
     let interrupt = Interrupt::listen();
-    let mut rows = args.input.open(Some(&args.examples), Some(&args.label))?;
+    let reads = EncoderArgs::manifest(&args.bundle)?;
+    let mut rows = args.input.open(&reads, Some(&args.examples), Some(&args.label))?;
     let classifier = Classifier::open(&args.bundle, &args.head, &args.encoder, args.truncate)?;
     let (encoder, head) = (&classifier.encoder, &classifier.file.head);
     let classes = head.classes();
     let (mut truth, mut predicted) = (Vec::new(), Vec::new());
     let mut probabilities = Some(Vec::new());
-    let mut cut = 0;
-    let mut progress = Progress::start("Evaluating", Unit::Bytes, rows.len_hint());
+    let mut embedder = Embedder::new(encoder, &classifier.options);
+    let mut progress = Progress::start("Evaluating", rows.unit(), rows.len_hint());
     loop {
         let ending = Ending::saying("there is no result");
-        let chunk = interrupt.at_once(ending, || texts::next_chunk(&mut rows))?;
+        let chunk = interrupt.at_once(ending, || inputs::next_chunk(&mut rows))?;
         if chunk.is_empty() {
             break;
         }
         for row in &chunk {
-            let label = texts::label(row)?;
+            let label = inputs::label(row)?;
             truth.push(classes.index(label).ok_or_else(|| {
                 Failure::data(format!(
-                    "row {} has the label {label:?}, which the head does not know; it knows {}",
-                    row.number,
+                    "{} has the label {label:?}, which the head does not know; it knows {}",
+                    row.name(),
                     known(classes.names())
                 ))
             })?);
         }
-        let embeddings = texts::embed(encoder, &chunk, &classifier.options)?;
-        cut += embeddings.texts_cut();
+        let embeddings = embedder.embed(&chunk)?;
         let proba = head.predict_proba(embeddings.vectors())?;
         predicted.extend(proba.outer_iter().map(|row| most_likely(row).0));
         keep(&mut probabilities, proba);
@@ -99,9 +101,9 @@ pub(crate) fn run(args: Args) -> Result {
         interrupt.check("there is no result")?;
     }
     drop(progress);
-    texts::note_cut(encoder, cut);
+    embedder.note();
     if truth.is_empty() {
-        return Err(Failure::data("there are no examples; give labelled texts"));
+        return Err(Failure::data("there are no examples; give labelled ones"));
     }
     let confusion = ConfusionMatrix::new(classes, &truth, &predicted)?;
     let report = ClassificationReport::from(&confusion);

@@ -6,9 +6,9 @@ use clap::ArgGroup;
 use offshoot::learner::ExampleId;
 
 use crate::failure::Result;
+use crate::files::shell_path;
 use crate::head::open_store;
 use crate::progress::{self, grouped};
-use crate::texts::shell_path;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -7,11 +7,10 @@ use offshoot_export::{FuseOptions, fuse};
 
 use crate::encoder::EncoderArgs;
 use crate::failure::Result;
-use crate::files;
+use crate::files::{self, shell_path};
 use crate::head::{is_learner, open_learner};
 use crate::interrupt::Interrupt;
 use crate::progress::{self, Progress, Unit, megabytes};
-use crate::texts::shell_path;
 
 const EXAMPLES: &str = "\
 Examples:

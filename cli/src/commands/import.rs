@@ -7,9 +7,9 @@ use offshoot_export::graph::Lowering;
 use offshoot_export::{ImportOptions, Imported};
 
 use crate::failure::{Failure, Result};
+use crate::files::shell_path;
 use crate::interrupt::Interrupt;
 use crate::progress::{self, Progress, Unit, grouped, megabytes, seconds};
-use crate::texts::shell_path;
 
 const EXAMPLES: &str = "\
 Examples:

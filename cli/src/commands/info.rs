@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use offshoot::bundle::{Bundle, Manifest};
+use offshoot::bundle::{Bundle, ImageConfig, Manifest, Pretraining, SignalConfig};
 use serde::Serialize;
 use serde_json::json;
 
@@ -71,7 +71,24 @@ fn describe(bundle: &Bundle) -> String {
             );
         }
     }
+    if let Some(ImageConfig { height, width, channels }) = &manifest.image {
+        let colour = if *channels == 1 { "grey" } else { "in colour" };
+        line("images", format!("{width} by {height} pixels, {colour}"));
+    }
+    if let Some(signal) = &manifest.signal {
+        line("signals", windows(signal));
+    }
     line("source", format!("{}, {}", manifest.provenance.source, manifest.provenance.architecture));
+    if let Some(pretraining) = &manifest.provenance.pretraining {
+        line("pretrained", pretrained(pretraining));
+        line(
+            "data",
+            format!("{} examples, {}", grouped(pretraining.examples), { &pretraining.data_digest }),
+        );
+        for (name, value) in &pretraining.options {
+            line("option", format!("{name}: {value}"));
+        }
+    }
     for change in &manifest.provenance.changes {
         let details = change.details.iter().map(|(name, value)| format!(", {name} {value}"));
         line(
@@ -97,6 +114,39 @@ fn describe(bundle: &Bundle) -> String {
     }
     let _ = writeln!(page, "{:<wide$} {:>13} {:>13}", "all", "", grouped(bundle.size()));
     page
+}
+
+/// The windows that an encoder of signals reads.
+fn windows(signal: &SignalConfig) -> String {
+    let names = match signal.channel_names.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", signal.channel_names.join(", ")),
+    };
+    let time = signal.sampling_rate.map_or(String::new(), |rate| {
+        format!(" at {rate} Hz, {:.3} s", signal.length as f64 / rate)
+    });
+    format!(
+        "{} {}{names} of {} samples{time}",
+        grouped(signal.channels as u64),
+        if signal.channels == 1 { "channel" } else { "channels" },
+        grouped(signal.length as u64)
+    )
+}
+
+/// How an encoder was pretrained, with the first and the last loss.
+fn pretrained(pretraining: &Pretraining) -> String {
+    let loss = match pretraining.curve.as_slice() {
+        [[_, first], .., [_, last]] => format!(", loss {first:.3} to {last:.3}"),
+        _ => String::new(),
+    };
+    let versions: String =
+        pretraining.versions.iter().map(|(name, version)| format!(", {name} {version}")).collect();
+    format!(
+        "{}, {} steps{loss}, seed {}{versions}",
+        pretraining.objective,
+        grouped(pretraining.steps),
+        pretraining.seed
+    )
 }
 
 fn embedding(manifest: &Manifest) -> String {

@@ -7,15 +7,14 @@ use std::time::Instant;
 use offshoot::LearnerOptions;
 use offshoot::learner::{Store, StoreInfo};
 use offshoot_adapters::{Classes, EncoderTag, HeadFile, HeadKind};
-use offshoot_models::tables::Row;
 
 use crate::encoder::{EmbedArgs, EncoderArgs, Truncate, prompt_text};
 use crate::failure::{Failure, Result};
-use crate::files;
+use crate::files::{self, shell_path};
+use crate::inputs::{self, InputArgs, LabelArgs, Row};
 use crate::interrupt::{Ending, Interrupt};
 use crate::progress::{self, grouped, seconds};
 use crate::taught;
-use crate::texts::{self, InputArgs, LabelArgs, shell_path};
 
 /// Most classes whose counts are listed.
 const LISTED: usize = 12;
@@ -26,6 +25,7 @@ Examples:
   offshoot learn minilm.offshoot mail.jsonl --text body --label folder -o mail.head
   offshoot learn minilm.offshoot - --format csv -o movies.head < examples.csv
   offshoot learn minilm.offshoot examples.csv -o mail.learner
+  offshoot learn photos.offshoot birds/ -o birds.head
 
 A handful of examples of each class is enough to begin with. `offshoot evaluate` says how good \
 the head is on examples that it has not seen. A learner keeps its examples: `offshoot teach`, \
@@ -45,7 +45,9 @@ const INTERRUPTED: &str = "nothing was written";
 pub(crate) struct Args {
     /// The encoder's bundle
     bundle: PathBuf,
-    /// Labelled texts: CSV, TSV, JSONL or Parquet; `-` is standard input
+    /// Labelled texts: CSV, TSV, JSONL or Parquet; `-` is standard input. Labelled images: a
+    /// folder of a folder for each class, or a table of their paths. Labelled signals: .ts, .npy
+    /// or CSV
     examples: PathBuf,
     /// The file to write: a learner if it ends with `.learner`, else a head, usually NAME.head
     #[arg(short, long, value_name = "FILE")]
@@ -60,7 +62,8 @@ pub(crate) struct Args {
     /// What is done with texts that are too long for the encoder
     #[arg(long, value_enum, value_name = "cut|error", default_value_t)]
     truncate: Truncate,
-    /// Keep embeddings and labels of the examples in the learner, and not their texts
+    /// Keep embeddings and labels of the examples in the learner, and not their texts or, of
+    /// images and signals, where they lie
     #[arg(long)]
     no_text: bool,
     /// What the examples' source is called in the learner, so that they can be forgotten
@@ -99,10 +102,11 @@ pub(crate) fn run(args: Args) -> Result {
     let kind = args.head.unwrap_or(LearnerOptions::default().head);
     files::check_output(&args.output, [args.bundle.as_path(), &args.examples])?;
     // Everything that can be wrong with the examples is found before the slow part.
-    let table = args.input.open(Some(&args.examples), Some(&args.label))?;
-    let rows = interrupt
-        .at_once(Ending::saying(INTERRUPTED), || table.collect::<Result<Vec<Row>, _>>())?;
-    let labels = rows.iter().map(texts::label).collect::<Result<Vec<&str>>>()?;
+    let reads = EncoderArgs::manifest(&args.bundle)?;
+    let table = args.input.open(&reads, Some(&args.examples), Some(&args.label))?;
+    let rows =
+        interrupt.at_once(Ending::saying(INTERRUPTED), || table.collect::<Result<Vec<Row>>>())?;
+    let labels = rows.iter().map(inputs::label).collect::<Result<Vec<&str>>>()?;
     let (classes, y) = Classes::from_labels(&labels)?;
     if classes.len() < 2 {
         let label = classes.names().first().cloned().unwrap_or_default();

@@ -7,12 +7,11 @@ use offshoot_adapters::statistics::{Privacy, Shrinkage, Statistics};
 use offshoot_adapters::{EncoderTag, Error, Head, HeadFile, Ridge, StatisticsFile};
 
 use crate::failure::{Code, Failure, Result};
-use crate::files;
+use crate::files::{self, shell_path};
 use crate::head::{is_learner, open_store};
 use crate::interrupt::{Ending, Interrupt};
 use crate::progress::{self, grouped};
 use crate::random::SystemRandom;
-use crate::texts::shell_path;
 
 /// Length that embeddings may have at most where one of them must not count for more than is
 /// known beforehand.

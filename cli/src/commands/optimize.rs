@@ -1,16 +1,18 @@
 //! `offshoot optimize`: the same encoder of fewer, larger operators.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use offshoot::bundle::Bundle;
 use offshoot_export::optimize::{OptimizeOptions, Optimized, optimize};
 
 use super::parity::{Bars, ParityArgs};
+use crate::encoder::require_texts;
 use crate::failure::Result;
+use crate::files::shell_path;
 use crate::interrupt::Interrupt;
 use crate::output;
 use crate::progress;
-use crate::texts::shell_path;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,6 +47,9 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> Result {
     args.parity.check(&args.output, args.force, &[&args.source])?;
+    if is_bundle(&args.source) {
+        require_texts(&args.source, "optimize")?;
+    }
     let interrupt = Interrupt::listen();
     let texts = args.parity.texts()?;
     let options = OptimizeOptions {
@@ -62,6 +67,11 @@ pub(crate) fn run(args: Args) -> Result {
     progress::say(&format!("{}: optimised", shell_path(&optimized.path)));
     output::print(&operators(&optimized))?;
     args.parity.tell(&optimized.parity, &optimized)
+}
+
+/// Whether the source is a bundle and no ONNX file.
+fn is_bundle(source: &Path) -> bool {
+    Bundle::open(source).is_ok()
 }
 
 /// How often each operator stands in the graph, before and after, and what is new.

@@ -10,9 +10,9 @@ use serde::Serialize;
 use crate::encoder::EncoderArgs;
 use crate::failure::{Code, Failure, Result};
 use crate::files;
+use crate::inputs::{InputArgs, LabelArgs};
 use crate::interrupt::Interrupt;
 use crate::progress::{Progress, Unit};
-use crate::texts::{InputArgs, LabelArgs};
 
 /// Draws of labelled texts for the accuracy of a head.
 const DRAWS: u64 = 10;
@@ -127,10 +127,10 @@ impl ParityArgs {
 
 fn read(input: &InputArgs, label: Option<&LabelArgs>, path: &Path) -> Result<Vec<Sample>> {
     input
-        .open(Some(path), label)?
+        .texts(Some(path), label)?
         .map(|row| {
             let row = row?;
-            Ok(Sample { row: row.number, text: row.text, label: row.label })
+            Ok(Sample { row: row.number, text: row.shown, label: row.label })
         })
         .collect()
 }

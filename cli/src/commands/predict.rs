@@ -1,13 +1,13 @@
-//! `offshoot predict`: the class of each text.
+//! `offshoot predict`: the class of each input.
 
 use std::path::PathBuf;
 
 use ndarray::{Array2, ArrayView2};
+use offshoot::bundle::Modality;
 use offshoot_adapters::Classes;
 use offshoot_adapters::conformal::{Conformal, ConformalPredictor};
 use offshoot_adapters::most_likely;
 use offshoot_adapters::open_set::OpenSet;
-use offshoot_models::tables::Row;
 use serde_json::{Map, Value, json};
 
 use crate::csv;
@@ -15,26 +15,28 @@ use crate::encoder::{EncoderArgs, Truncate};
 use crate::failure::{Failure, Result};
 use crate::files;
 use crate::head::Classifier;
+use crate::inputs::{self, Embedder, InputArgs, Row};
 use crate::interrupt::Interrupt;
-use crate::progress::{Progress, Unit};
+use crate::progress::Progress;
 use crate::rows::{RowFormat, Sink};
-use crate::texts::{self, InputArgs};
 
 const EXAMPLES: &str = "\
 Examples:
   echo 'a warm, funny and beautifully acted film' | offshoot predict minilm.offshoot movies.head
   offshoot predict minilm.offshoot movies.head reviews.csv -o predicted.csv
   offshoot predict minilm.offshoot mail.learner new-mail.csv --coverage 0.9 --false-accepts 0.05
+  offshoot predict photos.offshoot birds.head new-photos/ -o birds.csv
   offshoot predict minilm.offshoot mail.head mail.jsonl --text body --proba -o predicted.jsonl
 
-CSV has the columns row, label and probability; --proba adds one column a class, named p: and \
+CSV has the columns row, label and probability, and for images and signals input, where they \
+lie; --proba adds one column a class, named p: and \
 the class; --coverage a column set, its labels joined by |; --false-accepts a column known. JSONL \
 has the same as keys, with --proba an object `probabilities`.";
 
 /// What is said when the work is interrupted.
 const INTERRUPTED: &str = "a file of predictions is written whole or not at all; run it again";
 
-/// Predict the class of each text with a head or a learner
+/// Predict the class of each text, image or signal with a head or a learner
 ///
 /// One line is written for each row of the input: the number of the row from 1, the most
 /// likely class, and its probability. A head or a learner runs only on its own encoder.
@@ -45,7 +47,8 @@ pub(crate) struct Args {
     bundle: PathBuf,
     /// The head or the learner
     head: PathBuf,
-    /// The texts: lines, CSV, TSV, JSONL or Parquet; `-` is standard input [default: -]
+    /// The texts: lines, CSV, TSV, JSONL or Parquet; `-` is standard input [default: -]. Images:
+    /// a file, a folder or a table of paths. Signals: .ts, .npy or CSV
     input: Option<PathBuf>,
     /// The file to write [default: standard output]
     #[arg(short, long, value_name = "FILE")]
@@ -60,7 +63,7 @@ pub(crate) struct Args {
     /// (conformal prediction; needs a learner, whose examples it uses)
     #[arg(long, value_name = "P", value_parser = share)]
     coverage: Option<f64>,
-    /// Tell texts of no known class apart: at most this share of them, such as 0.05, passes as
+    /// Tell inputs of no known class apart: at most this share of them, such as 0.05, passes as
     /// known (needs a learner)
     #[arg(long, value_name = "P", value_parser = share)]
     false_accepts: Option<f64>,
@@ -88,42 +91,49 @@ pub(crate) fn run(args: Args) -> Result {
         files::check_output(output, inputs)?;
     }
     let interrupt = Interrupt::listen();
-    let mut rows = args.texts.open(args.input.as_deref(), None)?;
+    let reads = EncoderArgs::manifest(&args.bundle)?;
+    let mut rows = args.texts.open(&reads, args.input.as_deref(), None)?;
     let mut sink = Sink::open(args.output.as_deref())?;
     let classifier = Classifier::open(&args.bundle, &args.head, &args.encoder, args.truncate)?;
     let (encoder, head) = (&classifier.encoder, &classifier.file.head);
     let caution = Caution::new(&args, &classifier)?;
-    let writer = Writer { format, proba: args.proba, classes: head.classes(), caution: &caution };
+    let writer = Writer {
+        format,
+        place: reads.modality != Modality::Text,
+        proba: args.proba,
+        classes: head.classes(),
+        caution: &caution,
+    };
     // Predictions on the terminal and a bar would disturb each other.
     let quiet = args.output.is_none();
-    let mut progress = Progress::start_unless(quiet, "Predicting", Unit::Bytes, rows.len_hint());
+    let mut progress = Progress::start_unless(quiet, "Predicting", rows.unit(), rows.len_hint());
     sink.write(&writer.header())?;
-    let mut cut = 0;
+    let mut embedder = Embedder::new(encoder, &classifier.options);
     loop {
         interrupt.check(INTERRUPTED)?;
-        let chunk = interrupt.at_once(sink.ending(INTERRUPTED), || texts::next_chunk(&mut rows))?;
+        let chunk =
+            interrupt.at_once(sink.ending(INTERRUPTED), || inputs::next_chunk(&mut rows))?;
         if chunk.is_empty() {
             break;
         }
-        let embeddings = texts::embed(encoder, &chunk, &classifier.options)?;
-        cut += embeddings.texts_cut();
+        let embeddings = embedder.embed(&chunk)?;
         let proba = head.predict_proba(embeddings.vectors())?;
         let doubts = caution.of(embeddings.vectors())?;
         sink.write(&writer.lines(&chunk, &proba, &doubts)?)?;
         progress.set(rows.position());
     }
     drop(progress);
-    texts::note_cut(encoder, cut);
+    embedder.note();
     sink.finish()
 }
 
-/// Knowing when not to know: what the examples of a learner say of a text besides a class.
+/// Knowing when not to know: what the examples of a learner say of an input besides a class.
 struct Caution {
     sets: Option<(ConformalPredictor, f64)>,
     open: Option<(OpenSet, f64)>,
 }
 
-/// What is said of the texts of one part.
+/// What is said of the inputs of one part.
 struct Doubts {
     sets: Option<Vec<Vec<usize>>>,
     known: Option<Vec<bool>>,
@@ -182,6 +192,8 @@ impl Doubts {
 /// Turns probabilities into lines.
 struct Writer<'a> {
     format: RowFormat,
+    /// Where the input lies is written.
+    place: bool,
     proba: bool,
     classes: &'a Classes,
     caution: &'a Caution,
@@ -193,6 +205,9 @@ impl Writer<'_> {
             return Vec::new();
         }
         let mut fields: Vec<String> = ["row", "label", "probability"].map(String::from).to_vec();
+        if self.place {
+            fields.push("input".to_owned());
+        }
         if self.caution.sets.is_some() {
             fields.push("set".to_owned());
         }
@@ -214,6 +229,9 @@ impl Writer<'_> {
                 RowFormat::Csv => {
                     let mut fields =
                         vec![row.number.to_string(), label.to_owned(), shown(probability)];
+                    if self.place {
+                        fields.push(row.shown.clone());
+                    }
                     fields.extend(doubts.set(i, self.classes).map(|set| set.join("|")));
                     fields.extend(doubts.known(i).map(|known| known.to_string()));
                     if self.proba {
@@ -224,6 +242,9 @@ impl Writer<'_> {
                 RowFormat::Jsonl => {
                     let mut line =
                         json!({"row": row.number, "label": label, "probability": probability});
+                    if self.place {
+                        line["input"] = json!(row.shown);
+                    }
                     if let Some(set) = doubts.set(i, self.classes) {
                         line["set"] = json!(set);
                     }
@@ -259,15 +280,16 @@ mod tests {
     #[test]
     fn lines_hold_row_label_and_probability() {
         let classes = Classes::new(vec!["a,b".into(), "c".into()]).unwrap();
-        let rows = [Row { number: 7, text: "x".into(), label: None }];
-        let proba = array![[0.75, 0.25]];
+        let rows = [Row::text(7, "x".into(), None)];
+        let found = array![[0.75, 0.25]];
         let lines = |format, proba_wanted| {
             let caution = Caution { sets: None, open: None };
+            let proba = proba_wanted;
             let writer =
-                Writer { format, proba: proba_wanted, classes: &classes, caution: &caution };
+                Writer { format, place: false, proba, classes: &classes, caution: &caution };
             let doubts = Doubts { sets: None, known: None };
             let mut bytes = writer.header();
-            bytes.extend(writer.lines(&rows, &proba, &doubts).unwrap());
+            bytes.extend(writer.lines(&rows, &found, &doubts).unwrap());
             String::from_utf8(bytes).unwrap()
         };
         assert_eq!(lines(RowFormat::Csv, false), "row,label,probability\n7,\"a,b\",0.750000\n");

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use offshoot_export::quantize::{Precision, QuantizeOptions, Ranges, quantize};
 
 use super::parity::{Bars, ParityArgs};
+use crate::encoder::require_texts;
 use crate::failure::Result;
+use crate::files::shell_path;
 use crate::interrupt::Interrupt;
 use crate::progress;
-use crate::texts::shell_path;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -74,6 +75,7 @@ fn ranges(text: &str) -> Result<Ranges, String> {
 pub(crate) fn run(args: Args) -> Result {
     let inputs = [args.bundle.as_path()].into_iter().chain(args.calibrate.as_deref());
     args.parity.check(&args.output, args.force, &inputs.collect::<Vec<_>>())?;
+    require_texts(&args.bundle, "quantize")?;
     let interrupt = Interrupt::listen();
     let texts = args.parity.texts()?;
     let calibration = match &args.calibrate {

@@ -19,9 +19,9 @@ use self::chart::Chart;
 use self::curve::Learning;
 use crate::encoder::EncoderArgs;
 use crate::failure::{Code, Failure, Result};
+use crate::files::shell_path;
 use crate::interrupt::{Ending, Interrupt};
 use crate::progress::{self, Progress, Unit, grouped, seconds};
-use crate::texts::shell_path;
 use crate::{csv, files, output};
 
 /// What is said when the work is interrupted.

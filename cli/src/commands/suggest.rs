@@ -12,10 +12,10 @@ use crate::csv;
 use crate::encoder::{EncoderArgs, Truncate};
 use crate::failure::Result;
 use crate::head::Classifier;
+use crate::inputs::{self, Embedder, InputArgs};
 use crate::interrupt::{Ending, Interrupt};
-use crate::progress::{Progress, Unit};
+use crate::progress::Progress;
 use crate::rows::{RowFormat, Sink};
-use crate::texts::{self, InputArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,7 +24,7 @@ Examples:
   offshoot suggest minilm.offshoot mail.learner unlabelled.csv -n 20 --by diverse
 
 CSV has the columns row, uncertainty, label, probability and text, the most uncertain text first; \
-row is its number in the pool. A diverse batch is in the order of its picks. Correct the labels and give the file to `offshoot teach --from`.";
+row is its number in the pool, and text, of images and signals, where they lie. A diverse batch is in the order of its picks. Correct the labels and give the file to `offshoot teach --from`.";
 
 /// What is said when the work is interrupted.
 const INTERRUPTED: &str = "nothing was suggested";
@@ -39,7 +39,8 @@ pub(crate) struct Args {
     bundle: PathBuf,
     /// The learner, or a head
     learner: PathBuf,
-    /// The texts: lines, CSV, TSV, JSONL or Parquet; `-` is standard input
+    /// The texts: lines, CSV, TSV, JSONL or Parquet; `-` is standard input. Images: a folder or a
+    /// table of paths. Signals: .ts, .npy or CSV
     pool: PathBuf,
     /// Most texts to suggest
     #[arg(short = 'n', long = "count", value_name = "N", default_value_t = 10)]
@@ -101,23 +102,23 @@ pub(crate) fn run(args: Args) -> Result {
         let inputs = [&args.bundle, &args.learner, &args.pool].map(PathBuf::as_path);
         crate::files::check_output(output, inputs)?;
     }
-    let mut rows = args.texts.open(Some(&args.pool), None)?;
+    let reads = EncoderArgs::manifest(&args.bundle)?;
+    let mut rows = args.texts.open(&reads, Some(&args.pool), None)?;
     let classifier = Classifier::open(&args.bundle, &args.learner, &args.encoder, args.truncate)?;
     let (encoder, head) = (&classifier.encoder, &classifier.file.head);
     let measure = if args.by == By::Entropy { Uncertainty::Entropy } else { Uncertainty::Margin };
     let diverse = args.by == By::Diverse && args.count > 0;
     let kept = if diverse { args.count.max(DIVERSE_POOL) } else { args.count };
     let mut best: Vec<Candidate> = Vec::new();
-    let mut cut = 0;
-    let mut progress = Progress::start("Comparing", Unit::Bytes, rows.len_hint());
+    let mut embedder = Embedder::new(encoder, &classifier.options);
+    let mut progress = Progress::start("Comparing", rows.unit(), rows.len_hint());
     loop {
         let ending = Ending::saying(INTERRUPTED);
-        let chunk = interrupt.at_once(ending, || texts::next_chunk(&mut rows))?;
+        let chunk = interrupt.at_once(ending, || inputs::next_chunk(&mut rows))?;
         if chunk.is_empty() {
             break;
         }
-        let embeddings = texts::embed(encoder, &chunk, &classifier.options)?;
-        cut += embeddings.texts_cut();
+        let embeddings = embedder.embed(&chunk)?;
         let probabilities = head.predict_proba(embeddings.vectors())?;
         let vectors = embeddings.vectors();
         let doubts = measure.of(probabilities.view())?;
@@ -129,7 +130,7 @@ pub(crate) fn run(args: Args) -> Result {
                 uncertainty,
                 label: head.classes().name(class).to_owned(),
                 probability,
-                text: row.text,
+                text: row.shown,
                 embedding: if diverse { embedding.to_vec() } else { Vec::new() },
             });
         }
@@ -140,7 +141,7 @@ pub(crate) fn run(args: Args) -> Result {
         interrupt.check(INTERRUPTED)?;
     }
     drop(progress);
-    texts::note_cut(encoder, cut);
+    embedder.note();
     if diverse {
         let ending = Ending::saying(INTERRUPTED);
         best = interrupt.at_once(ending, || batch(best, args.count, args.seed))?;

@@ -7,11 +7,11 @@ use serde_json::json;
 
 use crate::csv;
 use crate::failure::Result;
+use crate::files::shell_path;
 use crate::head::open_store;
 use crate::interrupt::{Ending, Interrupt};
 use crate::progress::{self, grouped};
 use crate::rows::{RowFormat, Sink};
-use crate::texts::shell_path;
 
 const EXAMPLES: &str = "\
 Examples:

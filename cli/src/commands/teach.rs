@@ -1,23 +1,25 @@
 //! `offshoot teach`: more examples for a learner.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use offshoot::Learner;
+use offshoot::bundle::Modality;
 use offshoot::learner::{ExampleId, LearnerOptions, Lesson};
-use offshoot_models::tables::Row;
 
 use crate::encoder::{EncoderArgs, Truncate};
 use crate::failure::{Failure, Result};
+use crate::files::shell_path;
 use crate::head::open_learner;
+use crate::inputs::{InputArgs, LabelArgs, Row};
 use crate::interrupt::{Ending, Interrupt};
 use crate::progress::{self, grouped};
 use crate::taught;
-use crate::texts::{InputArgs, LabelArgs, shell_path};
 
 const EXAMPLES: &str = "\
 Examples:
   offshoot teach minilm.offshoot mail.learner 'win money now' spam
   offshoot teach minilm.offshoot mail.learner --from corrected.csv
+  offshoot teach photos.offshoot birds.learner wren.jpg wren
   offshoot teach minilm.offshoot new.learner 'the invoice is due' work --create
 
 When the command succeeds, the examples are on disk. `offshoot undo` takes them back; `offshoot \
@@ -26,7 +28,7 @@ forget` removes single ones for ever, by their numbers.";
 /// What is said when the work is interrupted.
 const INTERRUPTED: &str = "nothing was taught";
 
-/// Teach a learner one text, or the examples of a table
+/// Teach a learner one example, or those of a table or a folder
 ///
 /// A table is taught as one update: all of its rows or, after an error or an interrupt, none.
 /// Rows without a label are kept without one.
@@ -37,13 +39,14 @@ pub(crate) struct Args {
     bundle: PathBuf,
     /// The learner
     learner: PathBuf,
-    /// A text
+    /// A text; of images and signals, a file
     #[arg(value_name = "TEXT", required_unless_present = "from", conflicts_with = "from")]
     example: Option<String>,
     /// Its label
     #[arg(value_name = "LABEL", required_unless_present = "from")]
     class: Option<String>,
-    /// Labelled texts: CSV, TSV, JSONL or Parquet; `-` is standard input
+    /// Labelled texts: CSV, TSV, JSONL or Parquet; `-` is standard input. Labelled images: a
+    /// folder of a folder for each class, or a table of their paths. Labelled signals: a file
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
     /// How much each example counts
@@ -70,44 +73,55 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> Result {
     match (&args.from, &args.example, &args.class) {
         (Some(table), _, _) => {
-            let interrupt = Interrupt::listen();
             let source = args.source.clone().or_else(|| taught::source_name(table));
-            let rows = args.input.open(Some(table), Some(&args.label))?;
-            let rows = interrupt
-                .at_once(Ending::saying(INTERRUPTED), || rows.collect::<Result<Vec<Row>, _>>())?;
-            if rows.is_empty() {
-                return Err(Failure::data("there are no examples; give labelled texts"));
-            }
-            taught::check_labels(&rows)?;
-            let learner = open(&args, EncoderArgs::open)?;
-            let mut options = learner.embed_options().clone();
-            options.truncation = args.truncate.into();
-            let embeddings =
-                taught::embed(learner.encoder(), &rows, &options, &interrupt, INTERRUPTED)?;
-            let examples = taught::examples(&rows, &embeddings, source.as_deref(), args.weight);
-            let ids = learner.with_store(|store| store.teach_many(&examples))?;
-            say(&args, &learner, &ids)
+            teach_rows(&args, table, None, source.as_deref())
         }
-        (None, Some(text), Some(label)) => {
+        (None, Some(example), Some(label)) => {
             if let Some(problem) = offshoot::learner::label_problem(label) {
-                return Err(Failure::data(format!("the text cannot be taught: {problem}")));
+                return Err(Failure::data(format!("the example cannot be taught: {problem}")));
+            }
+            if EncoderArgs::manifest(&args.bundle)?.modality != Modality::Text {
+                return teach_rows(&args, Path::new(example), Some(label), args.source.as_deref());
             }
             let learner = open(&args, EncoderArgs::open_for_one)?;
             let lesson = Lesson {
                 weight: args.weight,
                 source: args.source.as_deref(),
-                ..Lesson::new(text, label)
+                ..Lesson::new(example, label)
             };
             let ids = learner.teach_many(&[lesson])?;
             say(&args, &learner, &ids)
         }
-        _ => Err(Failure::usage("give a text and its label, or --from a table")),
+        _ => Err(Failure::usage("give an example and its label, or --from a table")),
     }
+}
+
+/// Teaches every row of an input, with its own label or with one for all.
+fn teach_rows(args: &Args, input: &Path, label: Option<&str>, source: Option<&str>) -> Result {
+    let interrupt = Interrupt::listen();
+    let reads = EncoderArgs::manifest(&args.bundle)?;
+    let rows = args.input.open(&reads, Some(input), Some(&args.label))?;
+    let mut rows =
+        interrupt.at_once(Ending::saying(INTERRUPTED), || rows.collect::<Result<Vec<Row>>>())?;
+    if rows.is_empty() {
+        return Err(Failure::data("there are no examples; give labelled ones"));
+    }
+    if let Some(label) = label {
+        rows.iter_mut().for_each(|row| row.label = Some(label.to_owned()));
+    }
+    taught::check_labels(&rows)?;
+    let learner = open(args, EncoderArgs::open)?;
+    let mut options = learner.embed_options().clone();
+    options.truncation = args.truncate.into();
+    let embeddings = taught::embed(learner.encoder(), &rows, &options, &interrupt, INTERRUPTED)?;
+    let examples = taught::examples(&rows, &embeddings, source, args.weight);
+    let ids = learner.with_store(|store| store.teach_many(&examples))?;
+    say(args, &learner, &ids)
 }
 
 fn open(
     args: &Args,
-    encoder: impl FnOnce(&EncoderArgs, &std::path::Path) -> Result<offshoot::Encoder>,
+    encoder: impl FnOnce(&EncoderArgs, &Path) -> Result<offshoot::Encoder>,
 ) -> Result<Learner> {
     if args.create && std::fs::symlink_metadata(&args.learner).is_err() {
         let encoder = encoder(&args.encoder, &args.bundle)?;

@@ -7,15 +7,15 @@ use offshoot::adapters::{Classes, HeadKind};
 use offshoot::trainer::TrainerOptions;
 use offshoot::{Adapter, Encoder, OpenOptions};
 use offshoot_export::adapt::Method;
-use offshoot_models::tables::Row;
 use offshoot_models::tune::{TuneOptions, TuningExamples, tune};
 
+use crate::encoder::require_texts;
 use crate::failure::{Failure, Result};
-use crate::files;
+use crate::files::{self, shell_path};
+use crate::inputs::{self, InputArgs, LabelArgs, Row};
 use crate::interrupt::{Ending, Interrupt};
 use crate::progress::{self, Progress, Unit};
 use crate::taught;
-use crate::texts::{self, InputArgs, LabelArgs, shell_path};
 
 const INTERRUPTED: &str = "interrupted; nothing was written";
 
@@ -110,6 +110,7 @@ pub(crate) fn run(args: Args) -> Result {
             args.output.display()
         )));
     }
+    require_texts(&args.bundle, "tune")?;
     let label = match &args.partner {
         Some(partner) => LabelArgs::of(partner),
         None => args.label.clone(),
@@ -189,13 +190,13 @@ fn options(args: &Args, interrupt: &Interrupt) -> Result<TuneOptions> {
 }
 
 fn read(args: &Args, path: &Path, label: &LabelArgs, interrupt: &Interrupt) -> Result<Vec<Row>> {
-    let table = args.input.open(Some(path), Some(label))?;
-    Ok(interrupt.at_once(Ending::saying(INTERRUPTED), || table.collect::<Result<Vec<_>, _>>())?)
+    let table = args.input.texts(Some(path), Some(label))?;
+    interrupt.at_once(Ending::saying(INTERRUPTED), || table.collect())
 }
 
 /// Texts, and their labels or partners.
 fn split(rows: &[Row]) -> Result<(Vec<String>, Vec<String>)> {
-    rows.iter().map(|row| Ok((row.text.clone(), texts::label(row)?.to_owned()))).collect()
+    rows.iter().map(|row| Ok((row.shown.clone(), inputs::label(row)?.to_owned()))).collect()
 }
 
 /// The mean of the first or last tenth of the losses.
@@ -233,7 +234,7 @@ fn compare(
 
 fn accuracy(encoder: &Encoder, train: &[Row], test: &[Row], interrupt: &Interrupt) -> Result<f64> {
     let options = offshoot::EmbedOptions::default();
-    let labels = train.iter().map(texts::label).collect::<Result<Vec<&str>>>()?;
+    let labels = train.iter().map(inputs::label).collect::<Result<Vec<&str>>>()?;
     let (classes, y) = Classes::from_labels(&labels)?;
     let names = classes.names().to_vec();
     let x = taught::embed(encoder, train, &options, interrupt, "interrupted")?;
@@ -242,7 +243,7 @@ fn accuracy(encoder: &Encoder, train: &[Row], test: &[Row], interrupt: &Interrup
     let found = head.predict(x.view())?;
     let mut right = 0usize;
     for (row, &class) in test.iter().zip(&found) {
-        right += usize::from(names.get(class).map(String::as_str) == Some(texts::label(row)?));
+        right += usize::from(names.get(class).map(String::as_str) == Some(inputs::label(row)?));
     }
     Ok(right as f64 / test.len().max(1) as f64)
 }

@@ -6,9 +6,9 @@ use offshoot::Error;
 use offshoot::learner::{Action, HISTORY_UPDATES, Undone};
 
 use crate::failure::{Failure, Result};
+use crate::files::shell_path;
 use crate::head::open_store;
 use crate::progress::{self, grouped};
-use crate::texts::shell_path;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use offshoot_export::archive;
 
 use crate::failure::{Failure, Result};
+use crate::files::shell_path;
 use crate::interrupt::Interrupt;
 use crate::progress::{Progress, Unit};
-use crate::texts::shell_path;
 
 const EXAMPLES: &str = "\
 Example:

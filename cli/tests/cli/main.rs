@@ -4,11 +4,13 @@
 mod bundles;
 mod embed;
 mod heads;
+mod images;
 mod interrupts;
 mod learners;
 mod merging;
 mod quantize;
 mod quickstart;
+mod signals;
 mod support;
 mod surroundings;
 mod suspects;

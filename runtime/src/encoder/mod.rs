@@ -7,6 +7,7 @@ mod options;
 mod signal;
 mod text;
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -110,8 +111,9 @@ impl Encoder {
         memory::trim();
     }
 
-    fn threads(&self) -> usize {
-        self.inner.options.thread_count()
+    /// Most threads that compute at once.
+    pub fn threads(&self) -> NonZeroUsize {
+        NonZeroUsize::new(self.inner.options.thread_count()).unwrap_or(NonZeroUsize::MIN)
     }
 
     /// Checks that this encoder reads `wanted` and that `options` fit it.
@@ -151,7 +153,7 @@ impl Encoder {
         options: &EmbedOptions,
     ) -> Result<Array2<f32>> {
         let width = self.dimensions();
-        let kept = options.dimensions.map_or(width, std::num::NonZeroUsize::get);
+        let kept = options.dimensions.map_or(width, NonZeroUsize::get);
         let lengths = inputs.lengths();
         let mut vectors = Array2::zeros((lengths.len(), kept));
         let renormalize = kept < width && self.manifest().normalized;

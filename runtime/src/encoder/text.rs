@@ -40,7 +40,8 @@ impl Encoder {
         let prompt = self.prompt(&options.prompt)?;
         self.check(Modality::Text, options)?;
         let loaded = self.inner.loaded()?;
-        let tokens = tokenize(self.tokenizer(&loaded)?, texts, prompt, options, self.threads())?;
+        let tokens =
+            tokenize(self.tokenizer(&loaded)?, texts, prompt, options, self.threads().get())?;
         self.embed_rows(&loaded, &tokens, options)
     }
 

@@ -4,16 +4,18 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use offshoot::bundle::Modality;
 use offshoot_models::embeddings::{self, EmbeddingWriter, Job, Layout, Opened, OutputFormat};
-use offshoot_models::tables::{self, Rows};
+use offshoot_models::tables;
 
 use super::rows::Values;
 use super::{Args, Format};
+use crate::encoder::EncoderArgs;
 use crate::failure::{Code, Failure, Result};
-use crate::files;
+use crate::files::{self, shell_path};
+use crate::inputs::{self, Embedder, Rows};
 use crate::interrupt::{Ending, Interrupt};
-use crate::progress::{self, Progress, Unit, grouped, seconds};
-use crate::texts::{self, shell_path};
+use crate::progress::{self, Progress, grouped, seconds};
 
 pub(super) fn run(args: &Args, output: &Path) -> Result {
     let format = format_of(args.output_format, output)?;
@@ -30,11 +32,13 @@ pub(super) fn run(args: &Args, output: &Path) -> Result {
     }
     files::check_output(output, args.input.as_deref().into_iter().chain([args.bundle.as_path()]))?;
     let interrupt = Interrupt::listen();
-    let mut rows = args.texts.open(args.input.as_deref(), None)?;
+    let reads = EncoderArgs::manifest(&args.bundle)?;
+    let mut rows = args.texts.open(&reads, args.input.as_deref(), None)?;
     let encoder = args.encoder.open(&args.bundle)?;
     let options = args.embed.options(args.truncate);
     // Embeds nothing, but refuses an unknown prompt or too many dimensions.
-    encoder.embed_with(&[] as &[&str], &options)?;
+    let mut embedder = Embedder::new(&encoder, &options);
+    embedder.embed(&[])?;
     let width = options.dimensions.map_or(encoder.dimensions(), NonZeroUsize::get);
     let layout = Layout {
         format,
@@ -43,9 +47,10 @@ pub(super) fn run(args: &Args, output: &Path) -> Result {
         with_text: args.with_text,
     };
     let job = Job {
-        source: match texts::file(args.input.as_deref()) {
-            Some(path) => tables::fingerprint(path)?,
-            None => "standard input".into(),
+        source: match (rows.digest(), inputs::file(args.input.as_deref())) {
+            (Some(digest), _) => digest.to_owned(),
+            (None, Some(path)) => tables::fingerprint(path)?,
+            (None, None) => "standard input".into(),
         },
         encoder: encoder.digest().to_owned(),
         options: format!("{options:?} {:?}", args.texts),
@@ -61,24 +66,22 @@ pub(super) fn run(args: &Args, output: &Path) -> Result {
     let before = target.durable();
 
     let mut progress = start(&rows);
-    let (mut cut, mut tokens) = (0, 0);
+    let mut tokens = 0;
     loop {
         // Every row so far is durable.
         let goodbye = target.kept();
         interrupt.check(&goodbye)?;
         let chunk = interrupt
-            .at_once(Ending::saying(goodbye), || texts::next_chunk(&mut rows))
+            .at_once(Ending::saying(goodbye), || inputs::next_chunk(&mut rows))
             .map_err(|failure| target.explain(failure))?;
         if chunk.is_empty() {
             break;
         }
-        let embedded =
-            texts::embed(&encoder, &chunk, &options).map_err(|failure| target.explain(failure))?;
-        cut += embedded.texts_cut();
+        let embedded = embedder.embed(&chunk).map_err(|failure| target.explain(failure))?;
         tokens += embedded.tokens();
         let values = Values::new(embedded.vectors(), args.precision);
         let writer = target.writer()?;
-        writer.append(&values.block(), Some(&texts::texts(&chunk)))?;
+        writer.append(&values.block(), Some(&inputs::shown(&chunk)))?;
         writer.checkpoint()?;
         advance(&mut progress, &rows, target.durable() - before);
     }
@@ -88,10 +91,10 @@ pub(super) fn run(args: &Args, output: &Path) -> Result {
         "{} {} values; {}",
         target.layout.columns,
         args.precision.element_name(),
-        speed(target.durable() - before, tokens, took)
+        speed(reads.modality, target.durable() - before, tokens, took)
     );
     let total = target.finish()?;
-    texts::note_cut(&encoder, cut);
+    embedder.note();
     progress::say(&format!("{}: {} rows of {summary}", shell_path(output), grouped(total)));
     Ok(())
 }
@@ -204,10 +207,7 @@ fn skip(rows: &mut Rows, done: u64) -> Result {
 }
 
 fn start(rows: &Rows) -> Progress {
-    match rows.len_hint() {
-        Some(bytes) => Progress::start("Embedding", Unit::Bytes, Some(bytes)),
-        None => Progress::start("Embedding", Unit::Count("texts"), None),
-    }
+    Progress::start("Embedding", rows.unit(), rows.len_hint())
 }
 
 fn advance(progress: &mut Progress, rows: &Rows, done: u64) {
@@ -219,13 +219,12 @@ fn advance(progress: &mut Progress, rows: &Rows, done: u64) {
 }
 
 /// How fast it went.
-fn speed(texts: u64, tokens: usize, took: Duration) -> String {
+fn speed(modality: Modality, rows: u64, tokens: usize, took: Duration) -> String {
+    let what = modality.plural();
     let rate = |n: f64| grouped((n / took.as_secs_f64().max(1e-9)).round() as u64);
-    format!(
-        "{} texts in {}: {} texts/s, {} tokens/s",
-        grouped(texts),
-        seconds(took),
-        rate(texts as f64),
-        rate(tokens as f64)
-    )
+    let tokens = match modality {
+        Modality::Text => format!(", {} tokens/s", rate(tokens as f64)),
+        _ => String::new(),
+    };
+    format!("{} {what} in {}: {} {what}/s{tokens}", grouped(rows), seconds(took), rate(rows as f64))
 }
