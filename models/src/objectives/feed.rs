@@ -1,12 +1,13 @@
 //! From examples to what an objective's graph is fed.
 
 use ndarray::{Array1, Array2, Array3, Array4, Axis, Slice};
-use offshoot::Image;
 use offshoot::trainer::Tensor;
+use offshoot::{Image, resample};
 use offshoot_export::graph::{Attribute, Graph, Value};
 
 use super::{Batch, Rows, Tokens};
-use crate::augment::ImageAugmentation;
+use crate::augment::tokens::{Masking, drop_tokens};
+use crate::augment::{ImageAugmentation, SignalAugmentation};
 use crate::data::Kind;
 use crate::encoders::{Architecture, Normalization};
 use crate::error::{Error, Result};
@@ -41,6 +42,8 @@ pub struct Preparation {
     tokens: Option<Tokens>,
     /// Views of images.
     pub images: ImageAugmentation,
+    /// Views of signals.
+    pub signals: SignalAugmentation,
     /// Share of tokens that a view of a text lacks.
     pub token_dropout: f32,
 }
@@ -57,6 +60,7 @@ impl Preparation {
             } else {
                 ImageAugmentation::natural()
             },
+            signals: SignalAugmentation::sensors(),
             token_dropout: 0.15,
         }
     }
@@ -126,9 +130,12 @@ impl Preparation {
         let mut rows = self.texts(batch)?.to_vec();
         let width = rows.iter().map(Vec::len).max().unwrap_or(0).max(1);
         let (mut positions, mut labels) = (Vec::new(), Vec::new());
+        let vocabulary = rules.vocabulary as u32;
+        let mut masking = Masking::new(rules.mask, vocabulary, &rules.special)?;
+        (masking.rate, masking.to_mask, masking.to_random) = (share, shares[0], shares[1]);
         for (row, tokens) in rows.iter_mut().enumerate() {
             let mut random = draw.stream("masked", &[row as u64]);
-            for (at, label) in hide(tokens, rules, share, shares, &mut random) {
+            for (at, label) in masking.mask_row(tokens, &mut random) {
                 positions.push((row * width + at) as i64);
                 labels.push(i64::from(label));
             }
@@ -160,12 +167,8 @@ impl Preparation {
                 for view in 0..count as u64 {
                     for (row, text) in texts.iter().enumerate() {
                         let mut random = draw.stream("view", &[row as u64, view]);
-                        let kept = |token: &u32, random: &mut SplitMix64| {
-                            rules.special.contains(token) || !random.chance(self.token_dropout)
-                        };
-                        let left: Vec<u32> =
-                            text.iter().copied().filter(|t| kept(t, &mut random)).collect();
-                        rows.push(if left.is_empty() { text.clone() } else { left });
+                        let special = |id| rules.special.contains(&id);
+                        rows.push(drop_tokens(text, self.token_dropout, special, &mut random));
                     }
                 }
                 self.tokens(&prefix, &rows)
@@ -192,10 +195,13 @@ impl Preparation {
                     .flat_map(|view| signals.iter().enumerate().map(move |row| (view, row)));
                 for (out, (view, (row, signal))) in places.zip(rows) {
                     let mut random = draw.stream("view", &[row as u64, view]);
-                    let _ = &mut random;
-                    let view = resample(signal.view(), size[1]);
-                    for (out, &value) in out.iter_mut().zip(&view) {
-                        *out = value;
+                    let Normalization { mean, deviation } = self.normalization()?;
+                    let view = signal.view();
+                    self.signals.apply(view, size[1], mean, deviation, &mut random, out)?;
+                    // The graph normalises what it is given.
+                    let channels = mean.iter().zip(deviation).zip(out.chunks_exact_mut(size[1]));
+                    for ((mean, deviation), samples) in channels {
+                        samples.iter_mut().for_each(|v| *v = *v * deviation + mean);
                     }
                 }
                 signals_feed(&prefix, count * signals.len(), size, samples)
@@ -416,35 +422,6 @@ fn signals_feed(prefix: &str, rows: usize, size: [usize; 2], samples: Vec<f32>) 
     Ok(vec![(format!("{prefix}signals"), array.into())])
 }
 
-/// Hides a share of the tokens that are not special, at least one where there is one. Returns
-/// their places and what they were.
-fn hide(
-    tokens: &mut [u32],
-    rules: &Tokens,
-    share: f32,
-    [masked, random_token]: [f32; 2],
-    random: &mut SplitMix64,
-) -> Vec<(usize, u32)> {
-    let mut places: Vec<usize> =
-        (0..tokens.len()).filter(|&at| !rules.special.contains(&tokens[at])).collect();
-    random.shuffle(&mut places);
-    let exact = share * places.len() as f32;
-    let count = (exact.floor() as usize + usize::from(random.chance(exact.fract()))).max(1);
-    places.truncate(count);
-    places.sort_unstable();
-    let mut hidden = Vec::with_capacity(places.len());
-    for at in places {
-        hidden.push((at, tokens[at]));
-        let what = random.unit();
-        if what < masked {
-            tokens[at] = rules.mask;
-        } else if what < masked + random_token {
-            tokens[at] = random.below(rules.vocabulary) as u32;
-        }
-    }
-    hidden
-}
-
 fn wrong(batch: &Batch, wanted: Kind) -> Error {
     Error::Pretrain(format!(
         "the batch has {} and the objective wants {}",
@@ -461,20 +438,4 @@ pub(super) fn integers(name: &str, values: Vec<i64>) -> (String, Tensor<'static>
 /// The mean of all elements, of no dimensions.
 pub(super) fn mean(g: &mut Graph, x: Value) -> Result<Value> {
     Ok(g.op("ReduceMean", &[x], vec![Attribute::int("keepdims", 0)])?)
-}
-
-/// A signal `[channels, length]` at another length, by linear interpolation.
-fn resample(signal: ndarray::ArrayView2<'_, f32>, length: usize) -> Array2<f32> {
-    let (channels, from) = signal.dim();
-    if from == length || from == 0 {
-        return signal.to_owned();
-    }
-    let scale = (from - 1) as f32 / (length.max(2) - 1) as f32;
-    Array2::from_shape_fn((channels, length), |(channel, at)| {
-        let place = at as f32 * scale;
-        let below = (place as usize).min(from - 1);
-        let above = (below + 1).min(from - 1);
-        let share = place - below as f32;
-        signal[[channel, below]] * (1.0 - share) + signal[[channel, above]] * share
-    })
 }

@@ -6,6 +6,7 @@ use offshoot_export::training::losses;
 
 use super::masked_token::chosen_rows;
 use super::{Batch, Draw, Feed, Objective, Preparation, unsuitable};
+use crate::augment::patches::PatchMask;
 use crate::encoders::{
     Architecture, Context, Init, Input, Layers, Network, Visible, rows_of, rows_times, transformer,
 };
@@ -36,8 +37,8 @@ impl Default for MaskedPatches {
 impl MaskedPatches {
     /// Patches that are seen, of so many.
     pub(super) fn kept(&self, patches: usize) -> usize {
-        let hidden = (patches as f32 * self.share).round() as usize;
-        patches.saturating_sub(hidden).clamp(1, patches.saturating_sub(1).max(1))
+        let hidden = (patches as f64 * f64::from(self.share)).round() as usize;
+        patches - hidden.clamp(1, patches.saturating_sub(1).max(1)).min(patches)
     }
 }
 
@@ -125,22 +126,14 @@ impl Objective for MaskedPatches {
 
     fn feed(&self, batch: &Batch, preparation: &Preparation, draw: &Draw) -> Result<Feed> {
         let count = preparation.encoder().patched().map_or(1, |patched| patched.patches()[0]);
-        let kept = self.kept(count);
         let (mut seen, mut order, mut hidden) = (Vec::new(), Vec::new(), Vec::new());
         for row in 0..batch.len() {
             let mut random = draw.stream("patches", &[row as u64]);
-            let mut patches: Vec<usize> = (0..count).collect();
-            random.shuffle(&mut patches);
-            patches[..kept].sort_unstable();
-            patches[kept..].sort_unstable();
-            let mut place = vec![0; count];
-            for (at, &patch) in patches.iter().enumerate() {
-                place[patch] = at;
-            }
-            let first = row * count;
-            seen.extend(patches[..kept].iter().map(|&patch| (first + patch) as i64));
-            hidden.extend(patches[kept..].iter().map(|&patch| (first + patch) as i64));
-            order.extend(place.iter().map(|&at| (first + at) as i64));
+            let mask = PatchMask::draw(count, self.share, &mut random)?;
+            let place = |at: &usize| (row * count + at) as i64;
+            seen.extend(mask.kept.iter().map(place));
+            hidden.extend(mask.masked.iter().map(place));
+            order.extend(mask.restore.iter().map(place));
         }
         let mut feed = preparation.cropped("masked-patches.", batch, draw)?;
         for (name, values) in [("seen", seen), ("order", order), ("hidden", hidden)] {

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use super::options::{PretrainOptions, Start};
 use super::tokenizer::{self, Prepared};
-use crate::data::{Dataset, Example, Kind, Permutation};
+use crate::data::{Dataset, Kind, Moments, Report, check, moments};
 use crate::encoders::{Architecture, Family, Normalization};
 use crate::error::{Error, Result};
 
 /// Examples that sizes and normalisation are taken from.
 const SAMPLE: usize = 2000;
+/// Largest share of the data that may be unreadable.
+const MOST_UNREADABLE: f64 = 0.1;
 /// Images are brought to at most this side unless another is asked for.
 const SIDE: usize = 224;
 /// The same for the length of signals.
@@ -30,6 +32,7 @@ pub(super) fn settle(data: &dyn Dataset, options: &PretrainOptions) -> Result<Se
     let family = options.family(data.kind())?;
     match data.kind() {
         Kind::Text => {
+            look(data)?;
             let json = tokenizer::train(data, options.tokenizer, options.vocabulary, options.seed)?;
             let prepared = tokenizer::open(json, options.max_tokens, Path::new("tokenizer.json"))?;
             let causal = family == Family::CausalTransformer;
@@ -38,16 +41,14 @@ pub(super) fn settle(data: &dyn Dataset, options: &PretrainOptions) -> Result<Se
             Ok(Setup { encoder, tokenizer: Some(Arc::new(prepared)), channels: 0 })
         }
         Kind::Image => {
-            let found = sample_images(data, options)?;
-            let size = [found.height, found.width, found.channels];
-            let encoder = options.size.image(family, size, found.normalization);
-            Ok(Setup { encoder, tokenizer: None, channels: found.channels })
+            let (size, normalization) = sample_images(data, options)?;
+            let encoder = options.size.image(family, size, normalization);
+            Ok(Setup { encoder, tokenizer: None, channels: size[2] })
         }
         Kind::Signal => {
-            let found = sample_signals(data, options)?;
-            let size = [found.channels, found.length];
-            let encoder = options.size.signal(family, size, found.normalization);
-            Ok(Setup { encoder, tokenizer: None, channels: found.channels })
+            let (size, normalization) = sample_signals(data, options)?;
+            let encoder = options.size.signal(family, size, normalization);
+            Ok(Setup { encoder, tokenizer: None, channels: size[0] })
         }
     }
 }
@@ -97,127 +98,53 @@ impl PretrainOptions {
     }
 }
 
-/// Sums of values by channel.
-struct Moments {
-    count: Vec<f64>,
-    sum: Vec<f64>,
-    squares: Vec<f64>,
+/// Side of square images, or of what others are cropped and stretched to.
+fn image_sides(report: &Report) -> usize {
+    let ((low_height, height), (low_width, width)) =
+        (report.heights.unwrap_or((SIDE, SIDE)), report.widths.unwrap_or((SIDE, SIDE)));
+    if low_height == height && low_width == width && height == width && height <= SIDE {
+        // A multiple of 4 has patches.
+        return height.next_multiple_of(4);
+    }
+    (low_height.min(low_width).min(SIDE) / 32 * 32).max(32)
 }
 
-impl Moments {
-    fn new(channels: usize) -> Self {
-        let zeros = || vec![0.0; channels];
-        Self { count: zeros(), sum: zeros(), squares: zeros() }
-    }
-
-    fn add(&mut self, channel: usize, value: f32) {
-        let value = f64::from(value);
-        self.count[channel] += 1.0;
-        self.sum[channel] += value;
-        self.squares[channel] += value * value;
-    }
-
-    fn normalization(&self) -> Normalization {
-        let each = self.count.iter().zip(&self.sum).zip(&self.squares);
-        let (mean, deviation) = each
-            .map(|((count, sum), squares)| {
-                let count = count.max(1.0);
-                let mean = sum / count;
-                let variance = (squares / count - mean * mean).max(0.0);
-                let deviation = if variance > 1e-12 { variance.sqrt() } else { 1.0 };
-                (mean as f32, deviation as f32)
-            })
-            .unzip();
-        Normalization { mean, deviation }
-    }
+fn sample_images(
+    data: &dyn Dataset,
+    options: &PretrainOptions,
+) -> Result<([usize; 3], Normalization)> {
+    let report = look(data)?;
+    let side = options.image_size.unwrap_or_else(|| image_sides(&report));
+    let channels = if report.channels.keys().any(|&channels| channels > 2) { 3 } else { 1 };
+    let Moments { means, deviations } = moments(data, SAMPLE, channels)?;
+    let bytes = |values: Vec<f32>| values.into_iter().map(|v| 255.0 * v).collect();
+    let normalization = Normalization { mean: bytes(means), deviation: bytes(deviations) };
+    Ok(([side, side, channels], normalization))
 }
 
-struct Images {
-    height: usize,
-    width: usize,
-    channels: usize,
-    normalization: Normalization,
+fn sample_signals(
+    data: &dyn Dataset,
+    options: &PretrainOptions,
+) -> Result<([usize; 2], Normalization)> {
+    let report = look(data)?;
+    let most = report.channels.iter().max_by_key(|(_, count)| **count);
+    let channels = most.map_or(1, |(channels, _)| *channels);
+    let length = report.lengths.map_or(2, |(_, middle, _)| middle.min(LENGTH));
+    let length = options.signal_length.unwrap_or(length).max(2);
+    let Moments { means, deviations } = moments(data, SAMPLE, channels)?;
+    Ok(([channels, length], Normalization { mean: means, deviation: deviations }))
 }
 
-fn numbers(data: &dyn Dataset, seed: u64) -> impl Iterator<Item = usize> {
-    let order = Permutation::new(data.len(), seed, "sample", 0);
-    (0..data.len().min(SAMPLE)).map(move |at| order.at(at))
-}
-
-fn sample_images(data: &dyn Dataset, options: &PretrainOptions) -> Result<Images> {
-    let mut images = Vec::new();
-    for index in numbers(data, options.seed) {
-        if let Ok(Example::Image(image)) = data.get(index) {
-            // Small copies are enough for means, and a sample of photographs fits memory.
-            let (height, width) = (image.height(), image.width());
-            let side = height.min(64);
-            let small = image.resized(side, (width * side / height).clamp(1, 256))?;
-            images.push((height, width, small));
-        }
+/// A look at a sample; refused where too much of it cannot be read.
+fn look(data: &dyn Dataset) -> Result<Report> {
+    let report = check(data, SAMPLE);
+    let share = report.unreadable_share();
+    if share > MOST_UNREADABLE {
+        return Err(Error::Pretrain(format!(
+            "{:.0} % of the data cannot be read; the first: {}",
+            100.0 * share,
+            report.named.first().or(report.left_out.named.first()).map_or("", String::as_str)
+        )));
     }
-    let middle = |mut sizes: Vec<usize>| {
-        sizes.sort_unstable();
-        sizes.get(sizes.len() / 2).copied().unwrap_or(0)
-    };
-    if images.is_empty() {
-        return Err(Error::Pretrain("no image of a sample could be read".into()));
-    }
-    let color = images.iter().any(|(_, _, image)| image.channels() > 2);
-    let channels = if color { 3 } else { 1 };
-    let (height, width) = match options.image_size {
-        Some(side) => (side, side),
-        None => {
-            let height = middle(images.iter().map(|(height, ..)| *height).collect());
-            let width = middle(images.iter().map(|(_, width, _)| *width).collect());
-            if height == width && height <= SIDE {
-                // A multiple of 4 has patches.
-                let side = height.next_multiple_of(4);
-                (side, side)
-            } else {
-                let side = height.min(width).min(SIDE) / 32 * 32;
-                (side.max(32), side.max(32))
-            }
-        }
-    };
-    let mut moments = Moments::new(channels);
-    for (_, _, image) in images {
-        let image = image.with_channels(channels)?;
-        for (at, &sample) in image.pixels().iter().enumerate() {
-            moments.add(at % channels, f32::from(sample));
-        }
-    }
-    Ok(Images { height, width, channels, normalization: moments.normalization() })
-}
-
-struct Signals {
-    channels: usize,
-    length: usize,
-    normalization: Normalization,
-}
-
-fn sample_signals(data: &dyn Dataset, options: &PretrainOptions) -> Result<Signals> {
-    let mut signals = Vec::new();
-    for index in numbers(data, options.seed) {
-        if let Ok(Example::Signal(signal)) = data.get(index)
-            && signal.iter().all(|v| v.is_finite())
-            && signal.ncols() > 1
-        {
-            signals.push(signal);
-        }
-    }
-    let Some(first) = signals.first() else {
-        return Err(Error::Pretrain("no signal of a sample could be read and was finite".into()));
-    };
-    let channels = first.nrows();
-    let mut lengths: Vec<usize> = signals.iter().map(|signal| signal.ncols()).collect();
-    lengths.sort_unstable();
-    let middle = lengths.get(lengths.len() / 2).copied().unwrap_or(2);
-    let length = options.signal_length.unwrap_or_else(|| middle.min(LENGTH));
-    let mut moments = Moments::new(channels);
-    for signal in signals.iter().filter(|signal| signal.nrows() == channels) {
-        for (channel, samples) in signal.outer_iter().enumerate() {
-            samples.iter().for_each(|&sample| moments.add(channel, sample));
-        }
-    }
-    Ok(Signals { channels, length: length.max(2), normalization: moments.normalization() })
+    Ok(report)
 }

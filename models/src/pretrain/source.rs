@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::tokenizer::Prepared;
-use crate::data::{Dataset, Example};
+use crate::data::{Dataset, Example, fill_missing};
 use crate::error::{Error, Result};
 use crate::objectives::{Batch, Rows};
 
@@ -134,14 +134,8 @@ impl Source {
                         self.channels
                     )));
                 }
-                if let Some(at) = signal.iter().position(|v| !v.is_finite()) {
-                    return Err(Error::Pretrain(format!(
-                        "{}: sample {} of channel {} is not a finite number",
-                        self.data.locate(index),
-                        at % signal.ncols(),
-                        at / signal.ncols()
-                    )));
-                }
+                let mut signal = signal;
+                fill_missing(&mut signal);
                 Ok(Ready::Signal(signal))
             }
         }

@@ -79,7 +79,8 @@ pub(super) fn train(
         TokenizerKind::WordPiece => {
             let model = WordPiece::builder().unk_token("[UNK]".into()).build().map_err(bad)?;
             let mut tokenizer = tokenizers::Tokenizer::new(model);
-            tokenizer.with_normalizer(Some(BertNormalizer::new(true, true, None, true)));
+            let normalizer = BertNormalizer::new(true, true, None, true);
+            tokenizer.with_normalizer(Some(normalizer)).map_err(bad)?;
             tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
             tokenizer.with_decoder(Some(tokenizers::decoders::wordpiece::WordPiece::default()));
             let trainer = WordPieceTrainer::builder()
@@ -103,7 +104,7 @@ pub(super) fn train(
         }
         TokenizerKind::Unigram => {
             let mut tokenizer = tokenizers::Tokenizer::new(Unigram::default());
-            tokenizer.with_normalizer(Some(Lowercase));
+            tokenizer.with_normalizer(Some(Lowercase)).map_err(bad)?;
             tokenizer.with_pre_tokenizer(Some(Metaspace::new('▁', PrependScheme::Always, true)));
             tokenizer.with_decoder(Some(Metaspace::new('▁', PrependScheme::Always, true)));
             let trainer = UnigramTrainer::builder()
