@@ -52,7 +52,8 @@ pub enum Example {
 }
 
 /// What kind of examples a data set has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// [`Example::Text`].
     Text,
