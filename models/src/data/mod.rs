@@ -15,6 +15,7 @@ mod npy;
 mod open;
 mod order;
 mod parquet;
+mod pool;
 mod recording;
 mod records;
 mod store;
