@@ -4,9 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use offshoot::Image;
-
-use super::records::{Labels, no_example};
+use super::records::{Labels, decode_image, no_example};
 use super::{Dataset, Example, Kind, digest};
 use crate::error::{Error, Result};
 
@@ -152,10 +150,9 @@ impl Dataset for Folder {
     fn get(&self, index: usize) -> Result<Example> {
         let path = self.path(index).ok_or_else(|| no_example(index, self.len()))?;
         let bytes = read_bounded(&path)?;
-        Image::decode(&bytes).map(Example::Image).map_err(|e| Error::Example {
-            place: path.display().to_string(),
-            reason: e.to_string(),
-        })
+        decode_image(&bytes)
+            .map(Example::Image)
+            .map_err(|reason| Error::Example { place: path.display().to_string(), reason })
     }
 
     fn label(&self, index: usize) -> Option<&str> {

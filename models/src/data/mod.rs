@@ -15,6 +15,7 @@ mod npy;
 mod open;
 mod order;
 mod parquet;
+mod pool;
 mod recording;
 mod records;
 mod store;
@@ -52,7 +53,8 @@ pub enum Example {
 }
 
 /// What kind of examples a data set has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// [`Example::Text`].
     Text,

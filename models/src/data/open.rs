@@ -11,9 +11,11 @@ use crate::error::{Error, Result};
 use crate::tables::Format;
 
 /// How data is to be read, where a path does not say it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct DataOptions {
-    /// What the examples are, where a format may hold several kinds: CSV and Parquet.
+    /// What the examples are, where a format may hold several kinds: CSV and Parquet. With
+    /// texts a file of an unknown name is read as lines.
     pub kind: Option<Kind>,
     /// Column or key of the text, image or signal; else the usual ones.
     /// Of signals several may be named, separated by commas.
@@ -113,7 +115,9 @@ fn reader(path: &Path) -> Option<Reader> {
 }
 
 fn open_file(path: &Path, options: &DataOptions) -> Result<Box<dyn Dataset>> {
-    let Some(reader) = reader(path) else {
+    // Any file may be read as lines where texts are asked for.
+    let lines = (options.kind == Some(Kind::Text)).then_some(Reader::Table(Format::Text));
+    let Some(reader) = reader(path).or(lines) else {
         return Err(Error::Argument(format!(
             "{} is no data that can be read: it must be a folder of images, or its name end in txt, \
              jsonl, csv, tsv, parquet, fasta, ts, npy, tar or -ubyte (or these and .gz or .bz2)",

@@ -247,7 +247,7 @@ impl Records {
             Coding::Text => {
                 Example::Text(String::from_utf8(bytes).map_err(|e| format!("not UTF-8: {e}"))?)
             }
-            Coding::Image => Example::Image(Image::decode(&bytes).map_err(|e| e.to_string())?),
+            Coding::Image => Example::Image(decode_image(&bytes)?),
             Coding::Grey { height, width } => {
                 Example::Image(Image::new(height, width, 1, bytes).map_err(|e| e.to_string())?)
             }
@@ -270,6 +270,14 @@ impl Records {
 fn signal(channels: usize, values: Vec<f32>) -> std::result::Result<Example, String> {
     let shape = (channels, values.len() / channels.max(1));
     Ok(Example::Signal(Array2::from_shape_vec(shape, values).map_err(|e| e.to_string())?))
+}
+
+/// Decodes an image; a decoder that panics on a damaged one is an error too.
+pub(super) fn decode_image(bytes: &[u8]) -> std::result::Result<Image, String> {
+    match std::panic::catch_unwind(|| Image::decode(bytes)) {
+        Ok(image) => image.map_err(|e| e.to_string()),
+        Err(_) => Err("the image cannot be decoded: its parts contradict themselves".into()),
+    }
 }
 
 /// The error of an example that does not exist.

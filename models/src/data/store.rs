@@ -1,10 +1,11 @@
 //! Bytes that are read by their place, from several threads at once.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::pool::{Stretches, read_exact_at};
 use crate::error::{Error, Result};
 
 /// Bytes that all spools together keep in memory; a spool that would go beyond moves to a
@@ -48,8 +49,8 @@ impl Drop for Held {
 pub(super) enum Store {
     /// In memory.
     Memory(Memory),
-    /// In an unnamed temporary file.
-    Temporary(File),
+    /// In the unnamed temporary file.
+    Temporary(Stretches),
     /// In the data's own file, which is opened for each read: there may be too many to hold
     /// open.
     Path(PathBuf),
@@ -73,47 +74,25 @@ impl Store {
                 let range = start.and_then(|start| all.get(start..start.checked_add(len)?));
                 bytes.copy_from_slice(range.ok_or(io::ErrorKind::UnexpectedEof)?);
             }
-            Self::Temporary(file) => read_exact_at(file, &mut bytes, offset)?,
+            Self::Temporary(file) => file.read(&mut bytes, offset)?,
             Self::Path(path) => read_exact_at(&File::open(path)?, &mut bytes, offset)?,
         }
         Ok(bytes)
     }
 }
 
-#[cfg(unix)]
-fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
-}
-
-#[cfg(windows)]
-fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match std::os::windows::fs::FileExt::seek_read(file, bytes, offset) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(n) => {
-                bytes = &mut bytes[n..];
-                offset += n as u64;
-            }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(())
-}
-
-/// Collects bytes in memory, and where they are many in an unnamed temporary file.
+/// Collects bytes in memory, and where they are many in the unnamed temporary file.
 #[derive(Debug, Default)]
 pub(super) struct Spool {
     buffer: Vec<u8>,
     held: Held,
-    file: Option<File>,
-    written: u64,
+    file: Option<Stretches>,
 }
 
 impl Spool {
     /// Bytes so far, the place of the next one.
     pub(super) fn len(&self) -> u64 {
-        self.written + self.buffer.len() as u64
+        self.file.as_ref().map_or(0, Stretches::len) + self.buffer.len() as u64
     }
 
     /// Adds bytes.
@@ -136,14 +115,14 @@ impl Spool {
         let folder = std::env::temp_dir();
         let file = match &mut self.file {
             Some(file) => file,
-            empty => empty.insert(
-                tempfile::tempfile_in(&folder)
-                    .map_err(|e| Error::io("create a file in", &folder, e))?,
-            ),
+            empty => {
+                let file = Stretches::new().map_err(|e| Error::io("create a file in", &folder, e));
+                empty.insert(file?)
+            }
         };
-        file.write_all(&self.buffer).map_err(|e| full(&folder, e))?;
-        self.written += self.buffer.len() as u64;
-        self.buffer.clear();
+        file.append(&self.buffer).map_err(|e| full(&folder, e))?;
+        // What was held in memory is given back, capacity and all.
+        self.buffer = Vec::new();
         self.held = Held::default();
         Ok(())
     }

@@ -20,7 +20,8 @@ use geometry::Map;
 
 /// How a view of an image is drawn. A probability of 0 and a range that is one value switch a
 /// step off; [`none`](Self::none) has all of them off.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ImageAugmentation {
     /// Share of the image's area that the crop has, smallest and largest. `(1, 1)` is the
     /// whole image, whatever [`crop_ratio`](Self::crop_ratio) says.

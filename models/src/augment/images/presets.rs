@@ -2,6 +2,12 @@
 
 use super::ImageAugmentation;
 
+impl Default for ImageAugmentation {
+    fn default() -> Self {
+        Self::none()
+    }
+}
+
 impl ImageAugmentation {
     /// Every step off: the whole image, stretched to the wanted size.
     pub const fn none() -> Self {

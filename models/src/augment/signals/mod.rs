@@ -17,7 +17,8 @@ const KNOTS: usize = 4;
 
 /// How a view of a signal is drawn. A probability or deviation of 0 switches a step off;
 /// [`none`](Self::none) has all of them off.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct SignalAugmentation {
     /// Share of the length that is shown, smallest and largest.
     pub crop: (f32, f32),

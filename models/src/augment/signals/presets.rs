@@ -2,6 +2,12 @@
 
 use super::SignalAugmentation;
 
+impl Default for SignalAugmentation {
+    fn default() -> Self {
+        Self::none()
+    }
+}
+
 impl SignalAugmentation {
     /// Every step off: the whole signal, normalised and brought to the wanted length.
     pub const fn none() -> Self {

@@ -11,7 +11,8 @@ use crate::error::{Error, Result};
 use crate::random::SplitMix64;
 
 /// Lengths of masked spans: geometric, `P(l) ∝ (1 - p)^(l - 1)` for `l` of 1 to `longest`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Spans {
     /// Probability that a span ends after a token.
     pub p: f32,
@@ -27,7 +28,7 @@ impl Default for Spans {
 }
 
 /// How tokens are masked.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Masking {
     /// Share of a row's ordinary tokens that is to be predicted.
     pub rate: f32,

@@ -90,6 +90,11 @@ fn text_lines_are_read_where_they_lie() {
     // A file that was cut short since is an error.
     fs::write(&path, "x").unwrap();
     assert!(data.get(1).is_err());
+    let unknown = folder.path().join("t.log");
+    fs::write(&unknown, "a\nb").unwrap();
+    let options = DataOptions { kind: Some(Kind::Text), ..DataOptions::default() };
+    assert_eq!(texts(&*open(&unknown, &options).unwrap()), ["a", "b"]);
+    assert!(open(&unknown, &DataOptions::default()).is_err());
     fs::write(&path, "\n \n").unwrap();
     assert!(refused(&path).contains("no examples"), "{}", refused(&path));
     fs::write(&path, b"\xff\xfea\0").unwrap();
