@@ -17,9 +17,9 @@ use offshoot_models::pretrain::{
 
 use crate::failure::{Failure, Result};
 use crate::files;
+use crate::files::shell_path;
 use crate::interrupt::Interrupt;
 use crate::progress::{self, Progress, Unit, grouped, megabytes};
-use crate::texts::shell_path;
 
 const EXAMPLES: &str = "\
 Examples:

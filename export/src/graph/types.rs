@@ -129,6 +129,12 @@ impl Dim {
         (self.symbols.is_empty() || self.factor == 0).then_some(self.factor)
     }
 
+    /// An equal part of the dimension, where its number says that there is one.
+    pub fn part(&self, count: usize) -> Option<Self> {
+        let exact = count > 0 && self.factor.is_multiple_of(count);
+        exact.then(|| Self { factor: self.factor / count, symbols: self.symbols.clone() })
+    }
+
     /// Product of two dimensions; `None` when the number overflows.
     pub fn times(&self, other: &Self) -> Option<Self> {
         let factor = self.factor.checked_mul(other.factor)?;

@@ -12,7 +12,7 @@ mod shift_mixer;
 mod token_transformer;
 mod weights;
 
-use offshoot_export::graph::{ElementType, Value};
+use offshoot_export::graph::{Dim, ElementType, Value};
 use offshoot_export::shape;
 use serde::{Deserialize, Serialize};
 
@@ -183,12 +183,17 @@ impl Architecture {
         }
     }
 
-    /// Adds the inputs of a batch, whose names begin with `prefix`, and `rows` as the name of
-    /// its first dimension.
+    /// Adds the inputs of a batch of `rows`, whose names begin with `prefix`.
     ///
     /// # Errors
     /// Those of the graph.
-    pub fn input(&self, net: &mut Network<'_>, prefix: &str, rows: &str) -> Result<Input> {
+    pub fn input(
+        &self,
+        net: &mut Network<'_>,
+        prefix: &str,
+        rows: impl Into<Dim>,
+    ) -> Result<Input> {
+        let rows = rows.into();
         let g = &mut *net.graph;
         if let Some([height, width, channels]) = self.image_size() {
             let shape = shape![rows, height, width, channels];
@@ -201,7 +206,7 @@ impl Architecture {
             return Ok(Input::Signals(g.input(&name, ElementType::Float32, shape)?));
         }
         let int = ElementType::Int64;
-        let ids = g.input(&format!("{prefix}input_ids"), int, shape![rows, "tokens"])?;
+        let ids = g.input(&format!("{prefix}input_ids"), int, shape![rows.clone(), "tokens"])?;
         let mask = g.input(&format!("{prefix}attention_mask"), int, shape![rows, "tokens"])?;
         Ok(Input::Tokens { ids, mask, dropout: None })
     }

@@ -27,7 +27,7 @@ mod vicreg;
 
 use std::fmt;
 
-use offshoot_export::graph::Value;
+use offshoot_export::graph::{Dim, Value};
 
 pub use self::autoregressive::Autoregressive;
 pub use self::barlow_twins::BarlowTwins;
@@ -150,10 +150,16 @@ fn two_views(
     encoder: &Architecture,
     name: &str,
 ) -> Result<(Value, Value, Features)> {
-    let input = encoder.input(net, &format!("{name}."), "rows")?;
+    let input = encoder.input(net, &format!("{name}."), pairs())?;
     let features = encoder.encode(net, input)?;
     let (first, second) = halves(net, features.pooled)?;
     Ok((first, second, features))
+}
+
+/// Rows of two views: twice the batch.
+fn pairs() -> Dim {
+    let batch = Dim::symbol("batch");
+    batch.times(&2.into()).unwrap_or(batch)
 }
 
 /// The first and the second half of the rows.

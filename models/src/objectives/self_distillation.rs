@@ -81,7 +81,7 @@ impl Objective for SelfDistillation {
     }
 
     fn loss(&self, net: &mut Network<'_>, encoder: &Architecture) -> Result<Value> {
-        let input = encoder.input(net, "self-distillation.", "rows")?;
+        let input = encoder.input(net, "self-distillation.", super::pairs())?;
         let student = self.scores(net, encoder, input)?;
         let teacher = net.with_suffix(AVERAGE, |net| self.scores(net, encoder, input))?;
         let (first, second) = halves(net, teacher)?;

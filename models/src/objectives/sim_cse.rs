@@ -50,9 +50,9 @@ impl Objective for SimCse {
     }
 
     fn loss(&self, net: &mut Network<'_>, encoder: &Architecture) -> Result<Value> {
-        let input = encoder.input(net, "simcse.", "rows")?;
+        let input = encoder.input(net, "simcse.", super::pairs())?;
         let (layers, width) = dropped(encoder).unwrap_or_default();
-        let shape = shape!["rows", layers, width];
+        let shape = shape![super::pairs(), layers, width];
         let dropout = net.graph.input("simcse.dropout", ElementType::Float32, shape)?;
         let input = match input {
             Input::Tokens { ids, mask, .. } => Input::Tokens { ids, mask, dropout: Some(dropout) },

@@ -40,8 +40,8 @@ impl Objective for SupervisedContrastive {
     }
 
     fn loss(&self, net: &mut Network<'_>, encoder: &Architecture) -> Result<Value> {
-        let input = encoder.input(net, "supervised-contrastive.", "rows")?;
-        let shape = shape!["rows"];
+        let input = encoder.input(net, "supervised-contrastive.", super::pairs())?;
+        let shape = shape![super::pairs()];
         let labels = net.graph.input("supervised-contrastive.labels", ElementType::Int64, shape)?;
         let features = encoder.encode(net, input)?;
         let widths = [&[features.width][..], &self.projector].concat();

@@ -54,11 +54,17 @@ pub(super) fn split(g: &mut Graph, call: &Call<'_>) -> Result<Vec<TensorType>> {
             (0..call.outputs).map(|i| part.min(whole.saturating_sub(i * part)) as i64).collect()
         }),
     };
+    // An unknown number of rows that is known to be even has two halves of the same size.
+    let part = match (&sizes, kind.shape.get(at)) {
+        (None, Some(whole)) => whole.part(call.outputs),
+        _ => None,
+    };
     Ok((0..call.outputs)
         .map(|i| {
             let size = sizes.as_ref().and_then(|sizes| usize::try_from(*sizes.get(i)?).ok());
             let mut kind = kind.clone();
-            let dim = size.map_or_else(|| g.fresh_dim("part"), Dim::from);
+            let dim = size.map(Dim::from).or_else(|| part.clone());
+            let dim = dim.unwrap_or_else(|| g.fresh_dim("part"));
             if let Some(place) = kind.shape.get_mut(at) {
                 *place = dim;
             }
