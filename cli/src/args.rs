@@ -20,7 +20,7 @@ const ABOUT: &str = "\
 Teach small machines new classes from a handful of labels.
 
 An encoder is imported once into one file, a bundle, that every process maps instead of \
-loading. It turns text into embeddings; a head fitted in milliseconds on a few labelled \
+loading. It turns texts, images and signals into embeddings; a head fitted in milliseconds on a few labelled \
 examples turns embeddings into classes.";
 
 const AFTER: &str = "\

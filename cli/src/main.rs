@@ -1,4 +1,4 @@
-//! The program `offshoot`: import an encoder, embed text, learn classes from a
+//! The program `offshoot`: import an encoder, embed texts, images and signals, learn classes from a
 //! handful of labels. Each subcommand is one file in `commands`, a thin call
 //! into a crate.
 //!

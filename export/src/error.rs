@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use offshoot::bundle::Modality;
+
 /// Result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -132,13 +134,15 @@ pub enum Error {
 
     /// A changed encoder is farther from its source than was allowed. It was not written.
     #[error(
-        "the smallest cosine with the source's embeddings is {found:.4}, of the text of row {row}, \
+        "the smallest cosine with the source's embeddings is {found:.4}, of the {input} of row {row}, \
          and {bound} was asked for; nothing was written; {advice}"
     )]
     Parity {
         /// The smallest cosine.
         found: f64,
-        /// Row of the text that has it.
+        /// What the encoder reads.
+        input: Modality,
+        /// Row of the input that has it.
         row: u64,
         /// The cosine that was asked for.
         bound: f64,

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use offshoot::bundle::Bundle;
 use offshoot_export::graph::Lowering;
 use offshoot_export::optimize::{OptimizeOptions, optimize};
-use offshoot_export::parity::{Draw, ParityOptions, Sample};
+use offshoot_export::parity::{Draw, Input, ParityOptions, Sample};
 use offshoot_export::quantize::{Precision, QuantizeOptions, Quantized, Ranges, quantize};
 use offshoot_export::{Error, ImportOptions, import};
 use offshoot_tests::{minilm, options, tiny};
@@ -31,7 +31,7 @@ const TEXTS: [&str; 12] = [
 fn samples() -> Vec<Sample> {
     let sample = |(text, row): (&&str, u64)| Sample {
         row,
-        text: (*text).into(),
+        input: Input::Text((*text).into()),
         label: Some(if row % 2 == 0 { "even" } else { "odd" }.into()),
     };
     TEXTS.iter().zip(1..).map(sample).collect()
@@ -47,7 +47,7 @@ fn asked(precision: Precision, min_cosine: f64) -> QuantizeOptions {
         precision,
         block: 32,
         ranges: Ranges::MinMax,
-        calibration: TEXTS.iter().rev().map(|&text| text.into()).collect(),
+        calibration: TEXTS.iter().rev().map(|&text| Input::Text(text.into())).collect(),
         samples: samples(),
         min_cosine,
         parity: parity(),
@@ -168,7 +168,13 @@ fn unfit_input_is_refused_before_any_work() {
     refused(&bundle, &output, &options, "calibrate");
     let mut options = asked(Precision::Int8, 0.9);
     options.samples.clear();
-    refused(&bundle, &output, &options, "no texts");
+    refused(&bundle, &output, &options, "no samples");
+    refused(
+        &offshoot_tests::senses::image_bundle(&place.path().join("tiny"), "images"),
+        &output,
+        &asked(Precision::Int8, 0.9),
+        "reads images and cannot be compared on texts",
+    );
     let options = QuantizeOptions { block: 48, ..asked(Precision::Int8Weights, 0.9) };
     refused(&bundle, &output, &options, "48");
     refused(&bundle, &output, &asked(Precision::Int8, f64::NAN), "smallest cosine");

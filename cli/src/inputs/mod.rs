@@ -12,7 +12,7 @@ use offshoot::bundle::{Manifest, Modality};
 use offshoot_models::data::{self, DataOptions, Dataset, Kind};
 use offshoot_models::tables::{self, Format, Source, TableOptions};
 
-pub(crate) use self::embed::Embedder;
+pub(crate) use self::embed::{Embedder, comparable};
 pub(crate) use self::rows::{Row, Rows, chunks, label, next_chunk, shown};
 use crate::failure::{Failure, Result};
 use crate::progress;

@@ -171,6 +171,27 @@ fn a_head_of_images_is_fused_with_its_encoder() {
 }
 
 #[test]
+fn encoders_of_images_are_quantised_and_optimised() {
+    let place = place(4);
+    for (args, what) in [
+        (vec!["quantize", "--to", "int8-weights", "--block", "16"], "quantize int8-weights"),
+        (vec!["quantize", "--to", "int8-static", "--calibrate", "photos"], "quantize int8-static"),
+        (vec!["quantize", "--to", "fp16"], "quantize fp16"),
+        (vec!["optimize"], "optimize"),
+    ] {
+        let [command, more @ ..] = args.as_slice() else { panic!("a command") };
+        let rest = ["e.offshoot", "-o", "s.offshoot", "--samples", "photos", "--rounds", "1"];
+        let all = [&[*command], &rest[..], more, &["--min-cosine", "0.99", "--force"]].concat();
+        let run = place.offshoot(&all).assert().success();
+        let page = stdout(&run);
+        assert!(page.contains("images a second") && page.contains("on 12 images"), "{page}");
+        let page = stdout(&place.offshoot(&["info", "s.offshoot"]).assert().success());
+        assert!(page.contains(what), "{page}");
+        place.offshoot(&["embed", "s.offshoot", "photos"]).assert().success();
+    }
+}
+
+#[test]
 fn similarity_compares_files() {
     let place = place(2);
     let run = place
@@ -221,7 +242,11 @@ fn what_is_no_image_is_refused_with_its_place() {
     ] {
         let run = place.offshoot(&[&[command], args.as_slice()].concat()).assert().code(2);
         let said = stderr(&run);
-        assert!(said.contains("works on encoders of texts, and \"e\" reads images"), "{said}");
+        let says = match command {
+            "tune" => "works on encoders of texts, and \"e\" reads images",
+            _ => "name images of the kind that they will see with --samples",
+        };
+        assert!(said.contains(says), "{said}");
     }
     // An encoder of texts takes no folder of images.
     let run = place.offshoot(&["embed", bundle(), "photos"]).assert();

@@ -186,6 +186,17 @@ fn what_the_encoder_does_not_read_is_refused() {
 }
 
 #[test]
+fn an_encoder_of_signals_is_quantised() {
+    let place = workplace();
+    place.write("train.ts", ts(&cases(4)));
+    let run = ["quantize", "e.offshoot", "-o", "s.offshoot", "--samples", "train.ts"];
+    let more = ["--to", "int8-weights", "--block", "16", "--rounds", "0", "--min-cosine", "0.99"];
+    let page = stdout(&place.offshoot(&[&run[..], &more].concat()).assert().success());
+    assert!(page.contains("on 8 signals"), "{page}");
+    place.offshoot(&["embed", "s.offshoot", "train.ts"]).assert().success();
+}
+
+#[test]
 fn info_shows_the_windows() {
     let place = workplace();
     let page = stdout(&place.offshoot(&["info", "e.offshoot"]).assert().success());

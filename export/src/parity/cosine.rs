@@ -52,11 +52,13 @@ pub(crate) fn each(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Vec<f64> {
 mod tests {
     use ndarray::array;
 
+    use super::super::Input;
     use super::*;
 
     #[test]
     fn the_worst_row_is_named() {
-        let samples = [4, 9, 11].map(|row| Sample { row, text: String::new(), label: None });
+        let samples =
+            [4, 9, 11].map(|row| Sample { row, input: Input::Text(String::new()), label: None });
         let x = array![[1f32, 0.], [3., 4.], [0., 0.]];
         let y = array![[2f32, 0.], [4., 3.], [0., 0.]];
         let cosines = Cosines::of(&each(x.view(), y.view()), &samples);

@@ -48,7 +48,7 @@ pub(super) fn measure(
     let labels: Vec<&str> = samples.iter().map(|s| s.label.as_deref().unwrap_or("")).collect();
     if labels.iter().any(|label| label.is_empty()) {
         return Err(Error::Quantize(
-            "few-shot accuracy needs a label for every text; some have none".into(),
+            "few-shot accuracy needs a label for every sample; some have none".into(),
         ));
     }
     let (classes, labels) = Classes::from_labels(&labels).map_err(runtime)?;

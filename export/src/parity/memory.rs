@@ -5,14 +5,14 @@ use std::path::Path;
 use offshoot::OpenOptions;
 use serde::Serialize;
 
-use super::{Pair, Sample};
+use super::{Inputs, Pair, Sample};
 use crate::error::Result;
 
 /// Private memory in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Memory {
     /// Added to a process that has ONNX Runtime loaded, by opening the encoder, its
-    /// prepared weights being there already, and embedding one text.
+    /// prepared weights being there already, and embedding one sample.
     pub private_bytes: Pair,
 }
 
@@ -21,12 +21,12 @@ pub(super) fn measure(
     encoders: [(&Path, &OpenOptions); 2],
     samples: &[Sample],
 ) -> Result<Option<Memory>> {
-    let text = samples.first().map_or("", |sample| sample.text.as_str());
+    let first = samples.iter().take(1).map(|sample| &sample.input);
     let mut added = [0.0; 2];
     for (added, (path, options)) in added.iter_mut().zip(encoders) {
         let Some(before) = private() else { return Ok(None) };
         let encoder = options.open(path)?;
-        encoder.embed(&[text])?;
+        Inputs::of(&encoder, first.clone())?.embed(&encoder)?;
         let Some(after) = private() else { return Ok(None) };
         *added = after.saturating_sub(before) as f64;
         encoder.close();

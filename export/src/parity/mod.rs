@@ -1,9 +1,10 @@
-//! How far a changed encoder is from its source, on real texts: embeddings, few-shot
+//! How far a changed encoder is from its source, on real samples: embeddings, few-shot
 //! accuracy, size, speed and memory.
 
 mod cosine;
 mod few_shot;
 mod memory;
+mod sample;
 mod speed;
 mod table;
 
@@ -13,6 +14,7 @@ use std::sync::atomic::AtomicBool;
 
 use ndarray::Array2;
 use offshoot::adapters::HeadKind;
+use offshoot::bundle::Modality;
 use offshoot::{Encoder, OpenOptions};
 use serde::Serialize;
 
@@ -20,21 +22,12 @@ pub use cosine::Cosines;
 pub(crate) use cosine::each;
 pub use few_shot::{Draw, FewShot};
 pub use memory::Memory;
+pub(crate) use sample::Inputs;
+pub use sample::{Input, Sample};
 pub use speed::Speed;
 
 use crate::archive::check_stop;
 use crate::error::{Error, Result};
-
-/// A text to compare encoders on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sample {
-    /// Its row in the table that it came from, for messages.
-    pub row: u64,
-    /// The text.
-    pub text: String,
-    /// Its class, where it is known.
-    pub label: Option<String>,
-}
 
 /// What is measured besides the embeddings, and how.
 #[derive(Debug, Clone)]
@@ -46,7 +39,7 @@ pub struct ParityOptions {
     pub draws: Vec<Draw>,
     /// The head that is fitted on each draw.
     pub head: HeadKind,
-    /// Texts of a timed run, chosen evenly from the samples.
+    /// Samples of a timed run, chosen evenly from the samples.
     pub timed_texts: usize,
     /// Timed runs of both encoders, in turn; 0 leaves speed and memory out.
     pub rounds: usize,
@@ -90,15 +83,17 @@ pub struct ParityReport {
     pub source_digest: String,
     /// Digest of the changed encoder.
     pub digest: String,
-    /// Number of texts.
+    /// What the encoders read.
+    pub modality: Modality,
+    /// Number of samples.
     pub texts: usize,
-    /// Cosines of the two embeddings of each text.
+    /// Cosines of the two embeddings of each sample.
     pub cosine: Cosines,
     /// Accuracy of heads fitted on either's embeddings.
     pub few_shot: Option<FewShot>,
     /// Sizes of the files in bytes.
     pub bytes: Pair,
-    /// Texts a second.
+    /// Samples a second.
     pub speed: Option<Speed>,
     /// Private memory in bytes, where the system tells.
     pub memory: Option<Memory>,
@@ -107,7 +102,7 @@ pub struct ParityReport {
 /// Progress of a comparison: what is done, how much of it is, and out of how much.
 pub type OnProgress<'a> = &'a mut dyn FnMut(&str, u64, u64);
 
-/// Texts that are embedded between two looks at the flag that stops.
+/// Samples that are embedded between two looks at the flag that stops.
 const CHUNK: usize = 256;
 
 /// Embeds samples `[samples, width]`.
@@ -122,8 +117,8 @@ pub(crate) fn embed(
     for (i, chunk) in samples.chunks(CHUNK).enumerate() {
         check_stop(stop)?;
         progress(what, (i * CHUNK) as u64, samples.len() as u64);
-        let texts: Vec<&str> = chunk.iter().map(|sample| sample.text.as_str()).collect();
-        values.extend(encoder.embed(&texts)?.vectors().iter());
+        let inputs = Inputs::of(encoder, chunk.iter().map(|sample| &sample.input))?;
+        values.extend(inputs.embed(encoder)?.vectors().iter());
     }
     progress(what, samples.len() as u64, samples.len() as u64);
     Array2::from_shape_vec((samples.len(), encoder.dimensions()), values)
@@ -177,10 +172,11 @@ impl Changed<'_> {
     /// Refuses an encoder whose smallest cosine is below `bound`.
     pub(crate) fn check(&self, bound: f64, advice: &str) -> Result<()> {
         let Cosines { min: found, worst_row: row, .. } = self.cosine;
+        let input = self.encoder.manifest().modality;
         if found >= bound {
             return Ok(());
         }
-        Err(Error::Parity { found, row, bound, advice: advice.into() })
+        Err(Error::Parity { found, input, row, bound, advice: advice.into() })
     }
 }
 
@@ -194,7 +190,7 @@ impl<'a> Source<'a> {
     ) -> Result<Self> {
         if samples.is_empty() {
             return Err(Error::Quantize(
-                "there are no texts to compare the encoders on; give real texts of the kind that \
+                "there are no samples to compare the encoders on; give real ones of the kind that \
                  they will see"
                     .into(),
             ));
@@ -243,6 +239,7 @@ impl<'a> Source<'a> {
         };
         let bytes = Pair { before: size(path, &before), after: size(changed.path, &after) };
         let (source_digest, digest) = (before.digest().to_owned(), after.digest().to_owned());
+        let modality = before.manifest().modality;
         let speed = speed::measure([&before, &after], samples, options, &mut *progress)?;
         before.close();
         after.close();
@@ -253,6 +250,7 @@ impl<'a> Source<'a> {
         Ok(ParityReport {
             source_digest,
             digest,
+            modality,
             texts: samples.len(),
             cosine,
             few_shot,

@@ -1,28 +1,28 @@
-//! Texts a second of two encoders, in turn.
+//! Samples a second of two encoders, in turn.
 
 use std::time::Instant;
 
 use offshoot::Encoder;
 use serde::Serialize;
 
-use super::{OnProgress, Pair, ParityOptions, Sample};
+use super::{Inputs, OnProgress, Pair, ParityOptions, Sample};
 use crate::archive::check_stop;
 use crate::error::Result;
 
-/// Texts a second of runs in turn.
+/// Samples a second of runs in turn.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Speed {
-    /// Texts of a run.
+    /// Samples of a run.
     pub texts: usize,
     /// Runs of each encoder.
     pub rounds: usize,
-    /// Medians, in texts a second.
+    /// Medians, in samples a second.
     pub texts_a_second: Pair,
     /// Median over the rounds of how much faster the changed encoder was in that round.
     pub ratio: f64,
 }
 
-/// Times both encoders on the same texts, source first in even rounds. A round before
+/// Times both encoders on the same samples, source first in even rounds. A round before
 /// the first is not counted.
 pub(super) fn measure(
     encoders: [&Encoder; 2],
@@ -34,7 +34,7 @@ pub(super) fn measure(
         return Ok(None);
     }
     let step = samples.len().div_ceil(options.timed_texts).max(1);
-    let texts: Vec<&str> = samples.iter().step_by(step).map(|s| s.text.as_str()).collect();
+    let inputs = Inputs::of(encoders[0], samples.iter().step_by(step).map(|s| &s.input))?;
     let mut seconds = [Vec::new(), Vec::new()];
     for round in 0..=options.rounds {
         progress("Timing", round as u64, options.rounds as u64);
@@ -42,7 +42,7 @@ pub(super) fn measure(
             check_stop(options.stop.as_deref())?;
             let which = (turn + round) % 2;
             let start = Instant::now();
-            encoders[which].embed(&texts)?;
+            inputs.embed(encoders[which])?;
             if round > 0 {
                 seconds[which].push(start.elapsed().as_secs_f64());
             }
@@ -50,9 +50,9 @@ pub(super) fn measure(
     }
     let ratios = seconds[0].iter().zip(&seconds[1]).map(|(before, after)| before / after);
     let ratio = median(ratios.collect());
-    let [before, after] = seconds.map(|seconds| texts.len() as f64 / median(seconds));
+    let [before, after] = seconds.map(|seconds| inputs.len() as f64 / median(seconds));
     Ok(Some(Speed {
-        texts: texts.len(),
+        texts: inputs.len(),
         rounds: options.rounds,
         texts_a_second: Pair { before, after },
         ratio,

@@ -6,8 +6,9 @@ use super::ParityReport;
 
 impl fmt::Display for ParityReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut row = |what: &str, before: String, after: String, ratio: String| {
-            writeln!(f, "{what:<28} {before:>12} {after:>12} {ratio:>12}")
+        let what = self.modality.plural();
+        let mut row = |name: &str, before: String, after: String, ratio: String| {
+            writeln!(f, "{name:<28} {before:>12} {after:>12} {ratio:>12}")
         };
         let none = String::new;
         row("", "before".into(), "after".into(), none())?;
@@ -16,7 +17,12 @@ impl fmt::Display for ParityReport {
         if let Some(speed) = &self.speed {
             let pair = speed.texts_a_second;
             let one = |value: f64| format!("{value:.1}");
-            row("texts a second", one(pair.before), one(pair.after), times(speed.ratio))?;
+            row(
+                &format!("{what} a second"),
+                one(pair.before),
+                one(pair.after),
+                times(speed.ratio),
+            )?;
         }
         if let Some(memory) = &self.memory {
             let pair = memory.private_bytes;
@@ -37,9 +43,9 @@ impl fmt::Display for ParityReport {
         row("cosine, mean", none(), four(cosine.mean), none())?;
         row("cosine, 1st percentile", none(), four(cosine.first_percentile), none())?;
         row("cosine, least", none(), four(cosine.min), format!("row {}", cosine.worst_row))?;
-        write!(f, "on {} texts", self.texts)?;
+        write!(f, "on {} {what}", self.texts)?;
         if let Some(speed) = &self.speed {
-            write!(f, "; speed: median of {} runs of {} texts", speed.rounds, speed.texts)?;
+            write!(f, "; speed: median of {} runs of {} {what}", speed.rounds, speed.texts)?;
         }
         if let Some(few) = &self.few_shot {
             write!(

@@ -11,9 +11,9 @@ use super::rewrite::{self, Form};
 use crate::derive::Derivation;
 use crate::error::Result;
 use crate::graph::Graph;
-use crate::parity::{OnProgress, Sample, each, embed};
+use crate::parity::{Input, OnProgress, Sample, each, embed};
 
-/// Tries of forms on texts.
+/// Tries of forms on samples.
 pub(super) struct Trials<'a> {
     work: &'a Derivation,
     graph: &'a Graph,
@@ -27,29 +27,29 @@ pub(super) struct Trials<'a> {
     order: Option<Vec<usize>>,
 }
 
-/// Most texts that layers are tried on one by one.
+/// Most samples that layers are tried on one by one.
 const MOST: usize = 96;
 
 impl<'a> Trials<'a> {
-    /// Trials of `layers` on texts among `calibration`.
+    /// Trials of `layers` on samples among `calibration`.
     pub(super) fn new(
         work: &'a Derivation,
         graph: &'a Graph,
         layers: &'a [Layer],
         open: &OpenOptions,
-        calibration: &[String],
+        calibration: &[Input],
     ) -> Result<Self> {
         let source = open.open(work.source.path())?;
         let step = calibration.len().div_ceil(MOST).max(1);
-        let texts = calibration.iter().step_by(step).zip(1..);
+        let inputs = calibration.iter().step_by(step).zip(1..);
         let samples: Vec<Sample> =
-            texts.map(|(text, row)| Sample { row, text: text.clone(), label: None }).collect();
+            inputs.map(|(input, row)| Sample { row, input: input.clone(), label: None }).collect();
         let before = embed(&source, &samples, "", None, &mut |_, _, _| {})?;
         let open = open.clone().cache(WeightCache::Off);
         Ok(Self { work, graph, layers, open, source, samples, before, order: None })
     }
 
-    /// Adds texts that have turned out to be sensitive.
+    /// Adds samples that have turned out to be sensitive.
     pub(super) fn add(&mut self, samples: impl Iterator<Item = Sample>) -> Result<()> {
         self.samples.extend(samples);
         self.before = embed(&self.source, &self.samples, "", None, &mut |_, _, _| {})?;

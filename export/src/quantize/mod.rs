@@ -36,7 +36,7 @@ use self::rewrite::Form;
 use crate::derive::Derivation;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::parity::{self, OnProgress, ParityOptions, ParityReport, Sample};
+use crate::parity::{self, Input, OnProgress, ParityOptions, ParityReport, Sample};
 
 /// What weights and activations become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -98,12 +98,12 @@ pub struct QuantizeOptions {
     pub block: usize,
     /// How ranges of activations are chosen, for `int8-static`.
     pub ranges: Ranges,
-    /// Texts on which ranges and the sensitivity of layers are measured; other ones than
+    /// Inputs on which ranges and the sensitivity of layers are measured; other ones than
     /// [`samples`](Self::samples), which judge the result.
-    pub calibration: Vec<String>,
-    /// Texts on which the result is compared with its source.
+    pub calibration: Vec<Input>,
+    /// Inputs on which the result is compared with its source.
     pub samples: Vec<Sample>,
-    /// The smallest cosine that a text's two embeddings may have.
+    /// The smallest cosine that an input's two embeddings may have.
     pub min_cosine: f64,
     /// What is measured besides.
     pub parity: ParityOptions,
@@ -248,13 +248,13 @@ fn check(options: &QuantizeOptions) -> Result<()> {
             options.min_cosine
         )));
     }
-    let missing = |what: &str| Err(Error::Quantize(format!("there are no texts {what}")));
+    let missing = |what: &str| Err(Error::Quantize(format!("there are no samples {what}")));
     if options.samples.is_empty() {
-        return missing("to compare the encoders on; give real texts of the kind they will see");
+        return missing("to compare the encoders on; give real ones of the kind they will see");
     }
     if options.calibration.is_empty() && options.precision == Precision::Int8Static {
         return missing(
-            "to calibrate with, which `int8-static` needs: a hundred real texts are enough",
+            "to calibrate with, which `int8-static` needs: a hundred real ones are enough",
         );
     }
     Ok(())

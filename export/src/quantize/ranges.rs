@@ -1,14 +1,14 @@
-//! Ranges of activations, from the graph run on calibration texts.
+//! Ranges of activations, from the graph run on calibration inputs.
 
 use offshoot::{EmbedOptions, Encoder, Engine};
 use ort::session::Session;
-use ort::value::TensorRef;
+use ort::value::{DynValue, Tensor};
 
 use super::layers::Layer;
 use crate::derive::Derivation;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Value};
-use crate::parity::OnProgress;
+use crate::parity::{Input, Inputs, OnProgress};
 
 /// How the range of activations is chosen from what was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -36,13 +36,13 @@ struct Seen {
     bins: Vec<u64>,
 }
 
-/// The range of each layer's input, over `texts`.
+/// The range of each layer's input, over `inputs`.
 pub(super) fn measure(
     graph: &Graph,
     layers: &[Layer],
     work: &Derivation,
     encoder: &Encoder,
-    texts: &[String],
+    inputs: &[Input],
     how: Ranges,
     progress: OnProgress<'_>,
 ) -> Result<Vec<(f32, f32)>> {
@@ -61,13 +61,12 @@ pub(super) fn measure(
     }
     // Histograms need the ends first.
     let passes = if how == Ranges::MinMax { 1 } else { 2 };
-    let total = (passes * texts.len()) as u64;
+    let total = (passes * inputs.len()) as u64;
     for pass in 0..passes {
-        for (i, text) in texts.iter().enumerate() {
+        for (i, input) in inputs.iter().enumerate() {
             work.check_stop()?;
-            progress("Measuring activations", (pass * texts.len() + i) as u64, total);
-            let ids = encoder.tokenize(text, &EmbedOptions::default())?.ids;
-            run(&mut session, &ids, &mut seen, pass == 1)?;
+            progress("Measuring activations", (pass * inputs.len() + i) as u64, total);
+            run(&mut session, tensors(encoder, input)?, &mut seen, pass == 1)?;
         }
     }
     progress("Measuring activations", total, total);
@@ -99,15 +98,48 @@ fn failed(error: ort::Error) -> Error {
     Error::Quantize(format!("ONNX Runtime could not run the graph for calibration: {error}"))
 }
 
-/// Runs one text and looks at its activations.
-fn run(session: &mut Session, ids: &[u32], seen: &mut [Seen], count: bool) -> Result<()> {
-    let ids: Vec<i64> = ids.iter().map(|id| i64::from(*id)).collect();
-    let mask = vec![1i64; ids.len()];
-    let shape = [1, ids.len()];
-    let ids = TensorRef::from_array_view((shape, ids.as_slice())).map_err(failed)?;
-    let mask = TensorRef::from_array_view((shape, mask.as_slice())).map_err(failed)?;
-    let outputs =
-        session.run(ort::inputs!["input_ids" => ids, "attention_mask" => mask]).map_err(failed)?;
+/// The graph's inputs for one input.
+fn tensors(encoder: &Encoder, input: &Input) -> Result<Vec<(&'static str, DynValue)>> {
+    Ok(match Inputs::of(encoder, [input])? {
+        Inputs::Texts(texts) => {
+            let text = texts.first().copied().unwrap_or("");
+            let ids = encoder.tokenize(text, &EmbedOptions::default())?.ids;
+            let mask = vec![1i64; ids.len()];
+            let ids: Vec<i64> = ids.into_iter().map(i64::from).collect();
+            let shape = [1, ids.len()];
+            let ids = Tensor::from_array((shape, ids)).map_err(failed)?;
+            let mask = Tensor::from_array((shape, mask)).map_err(failed)?;
+            vec![("input_ids", ids.into_dyn()), ("attention_mask", mask.into_dyn())]
+        }
+        Inputs::Images(images) => {
+            let tensor = images.into_iter().next().map(|image| {
+                let shape = [1, image.height(), image.width(), image.channels()];
+                Tensor::from_array((shape, image.into_pixels()))
+            });
+            tensor
+                .transpose()
+                .map_err(failed)?
+                .map(|t| ("pixels", t.into_dyn()))
+                .into_iter()
+                .collect()
+        }
+        Inputs::Signals(windows) => {
+            let (count, channels, length) = windows.dim();
+            let values: Vec<f32> = windows.into_iter().collect();
+            let tensor = Tensor::from_array(([count, channels, length], values)).map_err(failed)?;
+            vec![("signals", tensor.into_dyn())]
+        }
+    })
+}
+
+/// Runs one input and looks at its activations.
+fn run(
+    session: &mut Session,
+    inputs: Vec<(&'static str, DynValue)>,
+    seen: &mut [Seen],
+    count: bool,
+) -> Result<()> {
+    let outputs = session.run(inputs).map_err(failed)?;
     for seen in seen {
         let Some(output) = outputs.get(&seen.name) else { continue };
         let (_, values) = output.try_extract_tensor::<f32>().map_err(failed)?;

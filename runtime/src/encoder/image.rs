@@ -23,6 +23,15 @@ impl Encoder {
     /// Embeds images: row `i` is image `i`, whatever batches were formed. Images of another
     /// size or other channels are brought to the encoder's ([`ImageConfig::fit`]).
     ///
+    /// ```no_run
+    /// use offshoot::{Encoder, Image};
+    ///
+    /// let encoder = Encoder::open("photos.offshoot")?;
+    /// let image = Image::decode(&std::fs::read("wren.jpg")?)?;
+    /// let embeddings = encoder.embed_images(&[image])?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Argument`] when the encoder reads no images, or for more dimensions than
     /// there are; [`Error::Engine`] when ONNX Runtime fails.
