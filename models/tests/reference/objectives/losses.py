@@ -98,7 +98,7 @@ def masked_patches(net, a, inputs, number):
         normal = (x.double() - mean[:, None]) / deviation[:, None]
         target = normal.unfold(2, p, p).transpose(1, 2).flatten(2)
     count, size = target.shape[1:]
-    kept = count - round(0.75 * count)
+    kept = int(count * (1 - 0.75))
     shuffle = number("noise", rows, count).argsort(1)
     restore = shuffle.argsort(1)
     seen, hidden = shuffle[:, :kept], shuffle[:, kept:]
