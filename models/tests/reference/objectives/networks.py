@@ -218,7 +218,7 @@ def shift_mixer(net, a, x):
         for block in range(blocks):
             name = f"stages.{stage}.{block}"
             y = net.layer_norm(f"{name}.mix.norm", x)
-            y = F.gelu(net.linear(f"{name}.mix.in", y, width), approximate="tanh")
+            y = F.relu(net.linear(f"{name}.mix.in", y, width))
             rows, columns = torch.arange(x.shape[1]), torch.arange(x.shape[2])
             a1, a2, a3, a4 = y.split([width // 4] * 3 + [width - width // 4 * 3], -1)
             y = torch.cat(
@@ -232,7 +232,8 @@ def shift_mixer(net, a, x):
             )
             x = x + net.linear(f"{name}.mix.out", y, width)
             y = net.layer_norm(f"{name}.mlp.norm", x)
-            x = x + net.feed_forward(f"{name}.mlp", y, a["expansion"] * width)
+            y = F.relu(net.linear(f"{name}.mlp.up", y, a["expansion"] * width))
+            x = x + net.linear(f"{name}.mlp.down", y, width)
     x = net.layer_norm("norm", x).flatten(1, 2)
     return x, x.mean(1)
 
