@@ -101,9 +101,7 @@ fn small(name: &str) -> Box<dyn Objective> {
             projector,
             ..Default::default()
         }),
-        "sigreg" => {
-            Box::new(objectives::SigReg { projector, directions: 6, ..Default::default() })
-        }
+        "sigreg" => Box::new(objectives::SigReg { projector, directions: 6, ..Default::default() }),
         "supervised-contrastive" => {
             Box::new(objectives::SupervisedContrastive { projector, ..Default::default() })
         }
@@ -127,8 +125,7 @@ fn one_step(case: &Case, name: &str) -> (f64, f64, usize) {
     let parameters = weights.without_suffix(AVERAGE);
     let options =
         TrainingOptions { average_decay: objective.teacher_decay(), ..Default::default() };
-    let step =
-        TrainingStep::new(graph, loss, &parameters, &AdamW::default(), &options).unwrap();
+    let step = TrainingStep::new(graph, loss, &parameters, &AdamW::default(), &options).unwrap();
     let mut trainer = trainer(&step.program("case").unwrap());
     let described: Vec<(String, StateKind, Vec<usize>)> =
         trainer.describe().map(|(name, kind, _, dims)| (name.into(), kind, dims.into())).collect();

@@ -17,6 +17,7 @@ mod setup;
 mod source;
 mod tensorboard;
 mod tokenizer;
+mod tokenizer_models;
 
 pub use self::options::{Budget, PretrainOptions, Start, WeightedObjective};
 pub use self::quality::Quality;

@@ -16,7 +16,7 @@ use offshoot_export::training::{AVERAGE, LEARNING_RATE};
 
 use super::finish::Finished;
 use super::loader::{Loader, Maker};
-use super::options::{Budget, PretrainOptions};
+use super::options::{Budget, PretrainOptions, WeightedObjective};
 use super::program::{self, Settings};
 use super::quality::Quality;
 use super::record::{Recorder, StepRecord, curve};
@@ -31,6 +31,8 @@ use crate::objectives::{Batch, Feed, Preparation};
 
 /// Examples of one run of the encoder for the figures of quality.
 const QUALITY_BATCH: usize = 128;
+/// Examples below which they say nothing of a collapse: few always lie close together.
+const FEWEST: usize = 8;
 /// Times that quality is told in a run, unless asked otherwise.
 const QUALITY_TIMES: u64 = 20;
 /// Examples that the bundle is compared on.
@@ -106,7 +108,7 @@ pub fn pretrain(
             data.len()
         )));
     }
-    let folder = RunFolder::open(options.run_folder())?;
+    let mut folder = RunFolder::at(options.run_folder());
     let earlier = folder.earlier()?;
     let setup = match &earlier {
         Some(earlier) => {
@@ -114,16 +116,35 @@ pub fn pretrain(
             let json = std::fs::read(folder.tokenizer()).ok();
             setup::resumed(earlier.encoder.clone(), json, &folder.tokenizer())?
         }
-        None => {
-            let setup = setup::settle(data.as_ref(), options)?;
-            if let Some(tokenizer) = &setup.tokenizer {
-                folder.write_tokenizer(&tokenizer.json)?;
-            }
-            setup
-        }
+        None => setup::settle(data.as_ref(), options)?,
     };
-    setup.encoder.check()?;
+    suits(&setup, options, data.as_ref())?;
+    // Nothing is written before here, for a run that is refused.
+    folder.open()?;
+    if earlier.is_none() {
+        folder.forget()?;
+        if let Some(tokenizer) = &setup.tokenizer {
+            folder.write_tokenizer(&tokenizer.json)?;
+        }
+    }
     Run::new(data, options, folder, setup, earlier)?.to_the_end(tell)
+}
+
+/// Whether the objectives can train the encoder on the data.
+fn suits(setup: &Setup, options: &PretrainOptions, data: &dyn Dataset) -> Result<()> {
+    setup.encoder.check()?;
+    let labeled = (0..data.len()).any(|index| data.label(index).is_some());
+    for WeightedObjective { objective, .. } in &options.objectives {
+        objective.check(&setup.encoder)?;
+        if objective.needs_labels() && !labeled {
+            return Err(Error::Pretrain(format!(
+                "{} reads labels and the data has none; name their column, or choose another \
+                 objective",
+                objective.name()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Whether an earlier run in the folder is this one.
@@ -141,7 +162,7 @@ fn fits(
         return Ok(());
     };
     Err(Error::Pretrain(format!(
-        "{} holds an unfinished run {what}; remove it to begin again, or choose another output",
+        "{} holds a run {what}; remove it to begin again, or choose another output",
         folder.path().display()
     )))
 }
@@ -169,22 +190,9 @@ impl<'a> Run<'a> {
         setup: Setup,
         earlier: Option<Description>,
     ) -> Result<Self> {
-        for weighted in &options.objectives {
-            weighted.objective.check(&setup.encoder)?;
-        }
         let count = options.held_out.clamp(1, (data.len() / 10).max(1));
         let (rest, held_out) = split(data, count as f32 / data.len() as f32, options.seed)?;
         let whole = Source::new(data.clone(), setup.tokenizer.clone(), setup.channels);
-        let labels = options.objectives.iter().find(|o| o.objective.needs_labels());
-        if let Some(weighted) = labels
-            && !whole.has_labels()
-        {
-            return Err(Error::Pretrain(format!(
-                "{} reads labels and the data has none; name their column, or choose another \
-                 objective",
-                weighted.objective.name()
-            )));
-        }
         let source = whole.of(Arc::new(rest));
         let held_out = whole.of(Arc::new(held_out));
         let batch = options.batch.min(source.len());
@@ -258,7 +266,7 @@ impl<'a> Run<'a> {
             done,
             examples: self.maker.source.len(),
         });
-        let mut recorder = Recorder::open(self.folder.path(), done)?;
+        let mut recorder = Recorder::open(&self.folder, done)?;
         let every = self.options.quality_every.unwrap_or(steps.div_ceil(QUALITY_TIMES)).max(1);
         let mut loader = Loader::start(&self.maker, done, self.options.loaders)?;
         let (mut saved, mut last) = (Instant::now(), Instant::now());
@@ -275,7 +283,8 @@ impl<'a> Run<'a> {
                 let found = self.quality()?;
                 quality = Some(found);
                 record.quality = quality;
-                if let Some(reason) = found.collapse() {
+                let told = self.held_out.len() >= FEWEST;
+                if let Some(reason) = found.collapse().filter(|_| told) {
                     tell(Event::Collapse { step: step + 1, reason });
                 }
             }

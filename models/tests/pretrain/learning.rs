@@ -6,7 +6,9 @@ use ndarray::Array3;
 use offshoot::Image;
 use offshoot_models::data::{Dataset, Kind};
 use offshoot_models::objectives::{NAMES, named};
-use offshoot_models::pretrain::{Event, METRICS, StepRecord, WeightedObjective, pretrain};
+use offshoot_models::pretrain::{
+    Event, METRICS, StepRecord, TokenizerKind, WeightedObjective, pretrain,
+};
 
 use super::{data, open, options, run};
 
@@ -45,6 +47,35 @@ fn every_kind_of_data_becomes_an_encoder_that_opens_and_the_same_one_again() {
         };
         assert_eq!(found.vectors().dim(), (2, manifest.embedding_size));
         assert!(found.vectors().iter().all(|v| v.is_finite()));
+    }
+}
+
+#[test]
+fn tokenizers_of_the_same_texts_are_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let words: Vec<String> =
+        (0..40u32).map(|n| format!("w{}x{}", n * n % 17, n * 7 % 23)).collect();
+    let line = |n: usize| words[n % 31..n % 31 + 9].join(" ");
+    let texts = data::Memory::texts((0..60).map(line));
+    for kind in [TokenizerKind::WordPiece, TokenizerKind::Bpe, TokenizerKind::Unigram] {
+        let mut found = Vec::new();
+        for n in 0..3 {
+            let mut options =
+                options("masked-token", &folder.path().join(format!("{kind:?}{n}")), 1);
+            options.tokenizer = kind;
+            options.vocabulary = 400;
+            run(&texts, &options).unwrap();
+            found.push(std::fs::read(options.run_folder().join("tokenizer.json")).unwrap());
+        }
+        assert!(found.iter().all(|json| *json == found[0]), "{kind:?}");
+        let json: serde_json::Value = serde_json::from_slice(&found[0]).unwrap();
+        let special: Vec<&str> = json["added_tokens"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|token| token["content"].as_str().unwrap())
+            .collect();
+        assert_eq!(special, ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], "{kind:?}");
     }
 }
 

@@ -111,7 +111,9 @@ fn a_run_that_is_killed_and_resumed_ends_in_the_same_bytes() {
             }
             Some(status) => {
                 assert!(status.success());
-                assert!(std::fs::read(&killed.output).unwrap() == std::fs::read(&whole.output).unwrap());
+                assert!(
+                    std::fs::read(&killed.output).unwrap() == std::fs::read(&whole.output).unwrap()
+                );
                 std::fs::remove_dir_all(killed.run_folder()).unwrap();
                 std::fs::remove_file(&killed.output).unwrap();
                 usual = start.elapsed().min(usual);
