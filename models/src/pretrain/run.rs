@@ -109,6 +109,9 @@ pub fn pretrain(
         )));
     }
     let mut folder = RunFolder::at(options.run_folder());
+    if folder.exists() {
+        folder.open()?;
+    }
     let earlier = folder.earlier()?;
     let setup = match &earlier {
         Some(earlier) => {

@@ -55,9 +55,17 @@ impl RunFolder {
         Self { path, lock: None }
     }
 
+    /// Whether it is there.
+    pub(super) fn exists(&self) -> bool {
+        self.path.is_dir()
+    }
+
     /// Makes the folder if it is not there, and locks it for as long as this lives. What a
     /// killed run was about to write is removed.
     pub(super) fn open(&mut self) -> Result<()> {
+        if self.lock.is_some() {
+            return Ok(());
+        }
         fs::create_dir_all(&self.path).map_err(|e| Error::io("create", &self.path, e))?;
         let Some(lock) = FileLock::acquire(&self.path.join(LOCK), || false)? else {
             return Err(Error::Pretrain(format!(

@@ -129,7 +129,7 @@ fn a_run_that_is_killed_and_resumed_ends_in_the_same_bytes() {
         .filter(|name| !name.starts_with("events"))
         .collect();
     names.sort();
-    assert_eq!(names, ["checkpoint.safetensors", METRICS, "run.json"]);
+    assert_eq!(names, ["checkpoint.safetensors", "lock", METRICS, "run.json"]);
 }
 
 #[test]
