@@ -36,6 +36,8 @@ pub enum Init {
 pub struct Weights {
     seed: u64,
     given: Option<BTreeMap<String, Tensor>>,
+    /// Whether a weight that was not given is an error.
+    complete: bool,
     made: Vec<(String, Value)>,
     prefix: String,
     suffix: &'static str,
@@ -45,21 +47,24 @@ impl Weights {
     /// Weights that are drawn with a seed. Each has its own stream of random numbers, so what
     /// is drawn for one does not depend on the others.
     pub fn random(seed: u64) -> Self {
-        Self { seed, given: None, made: Vec::new(), prefix: String::new(), suffix: "" }
+        Self {
+            seed,
+            given: None,
+            complete: false,
+            made: Vec::new(),
+            prefix: String::new(),
+            suffix: "",
+        }
     }
 
     /// Weights that are there already, by name.
     pub fn trained(given: BTreeMap<String, Tensor>) -> Self {
-        Self { seed: 0, given: Some(given), made: Vec::new(), prefix: String::new(), suffix: "" }
+        Self { given: Some(given), complete: true, ..Self::random(0) }
     }
 
     /// Weights that are there already where they have a name, the others drawn.
-    pub fn partly(given: BTreeMap<String, Tensor>, seed: u64) -> (Self, usize) {
-        let count = given.len();
-        (
-            Self { seed, given: Some(given), made: Vec::new(), prefix: String::new(), suffix: "" },
-            count,
-        )
+    pub fn partly(given: BTreeMap<String, Tensor>, seed: u64) -> Self {
+        Self { given: Some(given), ..Self::random(seed) }
     }
 
     /// The weight `name` of the dimensions `dims`.
@@ -81,7 +86,7 @@ impl Weights {
                     tensor.dims
                 )));
             }
-            None if self.given.is_some() && self.seed == 0 => {
+            None if self.complete => {
                 return Err(Error::Pretrain(format!("there is no weight `{name}`")));
             }
             None => Tensor::from_f32(dims, &draw(self.seed, name, dims, init)),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ndarray::{Array2, Axis, concatenate};
@@ -15,8 +15,9 @@ use offshoot_export::graph::Tensor;
 use offshoot_export::training::{AVERAGE, LEARNING_RATE};
 
 use super::finish::Finished;
+use super::init;
 use super::loader::{Loader, Maker};
-use super::options::{Budget, PretrainOptions};
+use super::options::{Budget, PretrainOptions, Start};
 use super::program::{self, Settings};
 use super::quality::Quality;
 use super::record::{Recorder, StepRecord, curve};
@@ -24,10 +25,9 @@ use super::run_folder::{Description, RunFolder};
 use super::schedule::Schedule;
 use super::setup::{self, Setup};
 use super::source::Source;
-use crate::data::{Dataset, split};
-use crate::encoders::Weights;
+use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::objectives::{Batch, Feed, Preparation};
+use crate::objectives::{Batch, Feed};
 
 /// Examples of one run of the encoder for the figures of quality.
 const QUALITY_BATCH: usize = 128;
@@ -99,20 +99,26 @@ pub fn pretrain(
     options: &PretrainOptions,
     tell: &mut dyn FnMut(Event),
 ) -> Result<Pretrained> {
-    options.check()?;
-    if data.len() < 4 {
-        return Err(Error::Pretrain(format!(
-            "{} examples are too few to learn from; give at least 4",
-            data.len()
-        )));
-    }
+    check(data.as_ref(), options)?;
     let folder = RunFolder::open(options.run_folder())?;
     let earlier = folder.earlier()?;
     let setup = match &earlier {
         Some(earlier) => {
             fits(earlier, options, data.as_ref(), &folder)?;
-            let json = std::fs::read(folder.tokenizer()).ok();
-            setup::resumed(earlier.encoder.clone(), json, &folder.tokenizer())?
+            match &options.start {
+                Start::Init { bundle } => {
+                    let setup = init::read(bundle, data.kind(), options)?;
+                    let digest = setup.origin.as_ref().map(|origin| origin.bundle.digest());
+                    if earlier.init.as_deref() != digest {
+                        return Err(other_run(&folder, "that began with another encoder"));
+                    }
+                    setup
+                }
+                Start::Fresh { .. } => {
+                    let json = std::fs::read(folder.tokenizer()).ok();
+                    setup::resumed(earlier.encoder.clone(), json, &folder.tokenizer())?
+                }
+            }
         }
         None => {
             let setup = setup::settle(data.as_ref(), options)?;
@@ -124,6 +130,18 @@ pub fn pretrain(
     };
     setup.encoder.check()?;
     Run::new(data, options, folder, setup, earlier)?.to_the_end(tell)
+}
+
+/// Whether a run can begin.
+pub(super) fn check(data: &dyn Dataset, options: &PretrainOptions) -> Result<()> {
+    options.check()?;
+    if data.len() < 4 {
+        return Err(Error::Pretrain(format!(
+            "{} examples are too few to learn from; give at least 4",
+            data.len()
+        )));
+    }
+    Ok(())
 }
 
 /// Whether an earlier run in the folder is this one.
@@ -140,10 +158,14 @@ fn fits(
     } else {
         return Ok(());
     };
-    Err(Error::Pretrain(format!(
+    Err(other_run(folder, what))
+}
+
+fn other_run(folder: &RunFolder, what: &str) -> Error {
+    Error::Pretrain(format!(
         "{} holds an unfinished run {what}; remove it to begin again, or choose another output",
         folder.path().display()
-    )))
+    ))
 }
 
 struct Run<'a> {
@@ -169,41 +191,15 @@ impl<'a> Run<'a> {
         setup: Setup,
         earlier: Option<Description>,
     ) -> Result<Self> {
-        for weighted in &options.objectives {
-            weighted.objective.check(&setup.encoder)?;
-        }
-        let count = options.held_out.clamp(1, (data.len() / 10).max(1));
-        let (rest, held_out) = split(data, count as f32 / data.len() as f32, options.seed)?;
-        let whole = Source::new(data.clone(), setup.tokenizer.clone(), setup.channels);
-        let labels = options.objectives.iter().find(|o| o.objective.needs_labels());
-        if let Some(weighted) = labels
-            && !whole.has_labels()
-        {
-            return Err(Error::Pretrain(format!(
-                "{} reads labels and the data has none; name their column, or choose another \
-                 objective",
-                weighted.objective.name()
-            )));
-        }
-        let source = whole.of(Arc::new(rest));
-        let held_out = whole.of(Arc::new(held_out));
-        let batch = options.batch.min(source.len());
-        let tokens = setup.tokenizer.as_ref().map(|tokenizer| tokenizer.tokens.clone());
-        let maker = Arc::new(Maker {
-            preparation: Preparation::new(setup.encoder.clone(), tokens),
-            objectives: options.objectives.clone(),
-            source,
-            batch,
-            seed: options.seed,
-            unreadable: AtomicU64::new(0),
-        });
+        let (maker, held_out) = Maker::new(data, options, &setup)?;
+        let maker = Arc::new(maker);
 
         let settings = Settings {
             weight_decay: options.weight_decay,
             max_gradient_norm: Some(1.0),
             average_decay: options.decay(),
         };
-        let weights = Weights::random(options.seed);
+        let weights = setup.weights(options.seed);
         let builder = program::build(&setup.encoder, &options.objectives, weights, &settings)?;
         let program = builder.build()?;
         let engine = Engine::load()?;
@@ -231,6 +227,7 @@ impl<'a> Run<'a> {
                 data.digest().to_owned(),
                 setup.encoder.clone(),
                 steps,
+                setup.origin.as_ref().map(|origin| origin.bundle.digest().to_owned()),
             ))?;
         }
         Ok(Self {
@@ -377,6 +374,13 @@ impl<'a> Run<'a> {
                 weight => format!("{weight} {}", weighted.objective.name()),
             })
             .collect();
+        let mut settings = BTreeMap::from([
+            ("batch".to_owned(), self.maker.batch.to_string()),
+            ("learning_rate".to_owned(), self.options.learning_rate.to_string()),
+            ("weight_decay".to_owned(), self.options.weight_decay.to_string()),
+            ("warm_up".to_owned(), self.options.warm_up.to_string()),
+        ]);
+        settings.extend(init::recorded(&self.setup.encoder)?);
         let pretraining = Pretraining {
             objective: objective.join(" + "),
             data_digest: self.data.digest().to_owned(),
@@ -388,12 +392,7 @@ impl<'a> Run<'a> {
                 ("onnxruntime".to_owned(), self.engine.clone()),
             ]),
             curve: curve(self.folder.path(), self.schedule.steps, CURVE_POINTS)?,
-            options: BTreeMap::from([
-                ("batch".to_owned(), self.maker.batch.to_string()),
-                ("learning_rate".to_owned(), self.options.learning_rate.to_string()),
-                ("weight_decay".to_owned(), self.options.weight_decay.to_string()),
-                ("warm_up".to_owned(), self.options.warm_up.to_string()),
-            ]),
+            options: settings,
         };
         let finished = Finished {
             encoder: &self.setup.encoder,
@@ -402,6 +401,7 @@ impl<'a> Run<'a> {
             source: name.clone(),
             name,
             pretraining,
+            origin: self.setup.origin.as_deref(),
         };
         finished.write(output, &batch, &expected)
     }
