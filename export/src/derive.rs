@@ -61,6 +61,17 @@ impl Derivation {
         graph: &Graph,
         change: &Change,
     ) -> Result<(PathBuf, Written)> {
+        self.write_edited(name, graph, change, &|_| {})
+    }
+
+    /// As [`Self::write`], with a manifest that `edit` changes after that.
+    pub(crate) fn write_edited(
+        &self,
+        name: &str,
+        graph: &Graph,
+        change: &Change,
+        edit: &dyn Fn(&mut Manifest),
+    ) -> Result<(PathBuf, Written)> {
         let path = self.folder.path().join(name);
         let mut bundle = BundleWriter::create(&path, true)?.stop_when(self.stop.clone());
         bundle.add_graph(graph, &Layout::new(graph)?, &mut |_| {})?;
@@ -75,6 +86,7 @@ impl Derivation {
         }
         let mut manifest: Manifest = self.source.manifest().clone();
         manifest.provenance.changes.push(change.clone());
+        edit(&mut manifest);
         let written = bundle.finish(manifest)?;
         Ok((path, written))
     }

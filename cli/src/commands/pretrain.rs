@@ -1,7 +1,11 @@
 //! `offshoot pretrain`: from unlabeled examples to an encoder.
 
+mod curve;
+mod preview;
+mod told;
+
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -11,15 +15,20 @@ use offshoot_models::data::{self, DataOptions, Dataset, Kind};
 use offshoot_models::encoders::{Family, Size};
 use offshoot_models::objectives;
 use offshoot_models::pretrain::{
-    Budget, Event, PretrainOptions, Quality, Start, StepRecord, TokenizerKind, WeightedObjective,
-    pretrain,
+    Budget, METRICS, PretrainOptions, Start, TokenizerKind, WeightedObjective, pretrain,
 };
 
+use self::told::{Told, figures};
 use crate::failure::{Failure, Result};
 use crate::files;
 use crate::files::shell_path;
 use crate::interrupt::Interrupt;
-use crate::progress::{self, Progress, Unit, grouped, megabytes};
+use crate::progress::{self, grouped, megabytes};
+
+/// Picture of the loss, in the run's folder.
+const CURVE: &str = "curve.svg";
+/// Learning rate at its highest for an encoder that others have trained.
+const IMPORTED_RATE: f32 = 5e-5;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,6 +36,8 @@ Examples:
   offshoot pretrain recordings.ts --objective simclr -o motion.offshoot
   offshoot pretrain corpus.txt --objective masked-token+simcse -o ours.offshoot
   offshoot pretrain proteins.fasta --epochs 3 -o proteins.offshoot
+  offshoot pretrain photos/ --preview views.png
+  offshoot pretrain corpus.txt --init minilm.offshoot --epochs 1 -o ours.offshoot
 
 Then a handful of labels is enough: offshoot learn parts.offshoot labelled/ -o parts.head";
 
@@ -44,13 +55,26 @@ pub(crate) struct Args {
     #[arg(required = true)]
     data: Vec<PathBuf>,
     /// The bundle to write
-    #[arg(short, long, value_name = "FILE")]
-    output: PathBuf,
-    /// What is learned from, one or several joined by `+`, each with a weight before it if it is
-    /// not 1, as in `masked-token+0.1*simcse` [default: vicreg for images, simclr for signals,
-    /// masked-token+simcse for texts, masked-token for FASTA]
-    #[arg(long, value_name = "NAME")]
+    #[arg(short, long, value_name = "FILE", required_unless_present = "preview")]
+    output: Option<PathBuf>,
+    #[arg(long, value_name = "NAME", help = objective_help())]
     objective: Option<String>,
+    /// Go on with the encoder of this bundle: one that was pretrained here, or an imported one of
+    /// texts. Of the latter all weights are trained, by any objective but simcse, replaced-token
+    /// and autoregressive
+    #[arg(long, value_name = "BUNDLE", conflicts_with_all = ["encoder", "size", "tokenizer",
+        "vocabulary", "image_size"])]
+    init: Option<PathBuf>,
+    /// Only show what the objective is fed: of images and signals as a picture, examples on the
+    /// left; of texts as a table on standard output
+    #[arg(long, value_name = "FILE.png", num_args = 0..=1)]
+    preview: Option<Option<PathBuf>>,
+    /// Examples of the preview
+    #[arg(long, value_name = "N", default_value = "8", requires = "preview")]
+    rows: NonZeroUsize,
+    /// Views of each example in the preview
+    #[arg(long, value_name = "N", default_value = "6", requires = "preview")]
+    views: NonZeroUsize,
     /// Kind of encoder [default: shift-mixer, signal-network or transformer]
     #[arg(long, value_name = "NAME", value_parser = parse_family)]
     encoder: Option<Family>,
@@ -69,7 +93,7 @@ pub(crate) struct Args {
     /// Examples of a step [default: 128; of texts 64]
     #[arg(long, value_name = "N")]
     batch: Option<NonZeroUsize>,
-    /// Learning rate at its highest
+    /// Learning rate at its highest [default: 0.001; for an imported encoder 0.00005]
     #[arg(long, value_name = "RATE")]
     learning_rate: Option<f32>,
     /// Keep an average of the weights with this decay, and write it in their place
@@ -177,7 +201,13 @@ fn parse_device(name: &str) -> Result<Device, String> {
 
 pub(crate) fn run(args: Args) -> Result {
     let interrupt = Interrupt::listen();
-    files::check_output(&args.output, args.data.iter().map(PathBuf::as_path))?;
+    let inputs = || args.data.iter().chain(&args.init).map(PathBuf::as_path);
+    if let Some(sheet) = &args.preview {
+        return preview::run(&args, sheet.as_deref(), &interrupt);
+    }
+    // Without --preview there is an output.
+    let output = args.output.clone().unwrap_or_default();
+    files::check_output(&output, inputs())?;
     let data = open(&args)?;
     let options = options(&args, data.as_ref(), &interrupt)?;
     prepare_output(&args, &options)?;
@@ -200,6 +230,8 @@ pub(crate) fn run(args: Args) -> Result {
         }
         done => done?,
     };
+    let folder = options.run_folder();
+    curve::write(&folder.join(METRICS), &folder.join(CURVE), &title(&options))?;
     if done.unreadable > 0 {
         progress::say(&format!(
             "note: examples that cannot be read were passed over {} times",
@@ -208,7 +240,7 @@ pub(crate) fn run(args: Args) -> Result {
     }
     progress::say(&format!(
         "{}: {}, {} dimensions, {} steps{}",
-        shell_path(&args.output),
+        shell_path(&output),
         megabytes(done.written.size),
         done.written.manifest.embedding_size,
         grouped(done.steps),
@@ -252,13 +284,34 @@ fn prepare_output(args: &Args, options: &PretrainOptions) -> Result {
             _ => Ok(()),
         };
     }
-    if args.output.symlink_metadata().is_ok() {
+    free(&options.output, args.force)
+}
+
+/// Refuses a file that exists.
+fn free(path: &Path, force: bool) -> Result {
+    if !force && path.symlink_metadata().is_ok() {
         return Err(Failure::usage(format!(
             "{} exists already; add --force to replace it, or choose another name",
-            args.output.display()
+            path.display()
         )));
     }
     Ok(())
+}
+
+/// What the run learns from, for people.
+fn title(options: &PretrainOptions) -> String {
+    let names: Vec<&str> = options.objectives.iter().map(|o| o.objective.name()).collect();
+    names.join(" + ")
+}
+
+fn objective_help() -> String {
+    format!(
+        "What is learned from, one or several joined by `+`, each with a weight before it if it \
+         is not 1, as in `masked-token+0.1*simcse` [default: vicreg for images, simclr for \
+         signals, masked-token+simcse for texts, masked-token for FASTA, multiple-negatives for \
+         an imported encoder] [possible names: {}]",
+        objectives::NAMES.join(", ")
+    )
 }
 
 fn options(args: &Args, data: &dyn Dataset, interrupt: &Interrupt) -> Result<PretrainOptions> {
@@ -267,7 +320,12 @@ fn options(args: &Args, data: &dyn Dataset, interrupt: &Interrupt) -> Result<Pre
         let name = name.strip_suffix(".gz").unwrap_or(&name).to_owned();
         [".fasta", ".fa", ".faa"].iter().any(|ending| name.ends_with(ending))
     });
+    let imported = match &args.init {
+        Some(bundle) => !offshoot_models::pretrain::is_own(bundle)?,
+        None => false,
+    };
     let usual = match data.kind() {
+        Kind::Text if imported => "multiple-negatives",
         Kind::Image => "vicreg",
         Kind::Signal => "simclr",
         Kind::Text if fasta => "masked-token",
@@ -275,9 +333,13 @@ fn options(args: &Args, data: &dyn Dataset, interrupt: &Interrupt) -> Result<Pre
     };
     let objectives = parse_objectives(args.objective.as_deref().unwrap_or(usual))?;
     let first = objectives::named(objectives[0].objective.name())?;
-    let mut options = PretrainOptions::new(first, args.output.clone());
+    let output = args.output.clone().unwrap_or_else(|| "preview.offshoot".into());
+    let mut options = PretrainOptions::new(first, output);
     options.objectives = objectives;
-    options.start = Start::Fresh { family: args.encoder };
+    options.start = match &args.init {
+        Some(bundle) => Start::Init { bundle: bundle.clone() },
+        None => Start::Fresh { family: args.encoder },
+    };
     options.size = match args.size {
         SizeChoice::Tiny => Size::Tiny,
         SizeChoice::Small => Size::Small,
@@ -291,6 +353,9 @@ fn options(args: &Args, data: &dyn Dataset, interrupt: &Interrupt) -> Result<Pre
     };
     let text = data.kind() == Kind::Text;
     options.batch = args.batch.map_or(if text { 64 } else { 128 }, NonZeroUsize::get);
+    if imported {
+        options.learning_rate = IMPORTED_RATE;
+    }
     if let Some(rate) = args.learning_rate {
         options.learning_rate = rate;
     }
@@ -330,66 +395,4 @@ fn parse_objectives(all: &str) -> Result<Vec<WeightedObjective>> {
             Ok(WeightedObjective { objective, weight })
         })
         .collect()
-}
-
-/// What was told so far.
-#[derive(Default)]
-struct Told {
-    bar: Option<Progress>,
-    collapsed: bool,
-}
-
-impl Told {
-    fn tell(&mut self, event: Event) {
-        match event {
-            Event::Begins { family, parameters, steps, done, examples } => {
-                let again = match done {
-                    0 => String::new(),
-                    done => format!(", going on after {}", grouped(done)),
-                };
-                progress::say(&format!(
-                    "{family} of {} weights, {} examples, {} steps{again}",
-                    grouped(parameters),
-                    grouped(examples as u64),
-                    grouped(steps)
-                ));
-                self.bar = Some(Progress::start("Pretraining", Unit::Count("steps"), Some(steps)));
-            }
-            Event::Step { record, examples_per_second } => self.step(&record, examples_per_second),
-            Event::Collapse { step, reason } => {
-                if !self.collapsed {
-                    progress::say(&format!(
-                        "warning: at step {} the embeddings have collapsed: {reason}; stop the \
-                         run, and try a lower learning rate, a larger batch or another objective",
-                        grouped(step)
-                    ));
-                }
-                self.collapsed = true;
-            }
-        }
-    }
-
-    fn step(&mut self, record: &StepRecord, examples_per_second: f64) {
-        let Some(bar) = &mut self.bar else { return };
-        bar.set(record.step);
-        if let Some(quality) = &record.quality {
-            bar.note(&format!(
-                "step {}: loss {:.4}, {:.0} examples/s, {}",
-                grouped(record.step),
-                record.loss,
-                examples_per_second,
-                figures(quality)
-            ));
-        }
-    }
-}
-
-fn figures(quality: &Quality) -> String {
-    let neighbors = quality.nearest_neighbors.map_or_else(String::new, |accuracy| {
-        format!(", {:.1} % of nearest neighbours right", 100.0 * accuracy)
-    });
-    format!(
-        "effective rank {:.1}, uniformity {:.2}{neighbors}",
-        quality.effective_rank, quality.uniformity
-    )
 }

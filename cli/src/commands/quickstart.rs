@@ -1,6 +1,6 @@
 //! `offshoot quickstart`: from nothing to a learning curve on real texts.
 
-mod chart;
+pub(super) mod chart;
 mod curve;
 mod packages;
 

@@ -8,6 +8,7 @@ mod images;
 mod interrupts;
 mod learners;
 mod merging;
+mod pretraining;
 mod quantize;
 mod quickstart;
 mod signals;

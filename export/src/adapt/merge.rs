@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use ndarray::ArrayView2;
-use offshoot::bundle::Change;
+use offshoot::bundle::{Change, Manifest};
 
 use super::LowRank;
 use super::file::{bytes, replace};
@@ -55,6 +55,27 @@ pub fn merge(
         details: BTreeMap::new(),
     };
     let (made, written) = work.write("tuned.offshoot", &graph, &change)?;
+    work.publish(&made, output, overwrite)?;
+    Ok(written)
+}
+
+/// Writes the bundle `output`: that at `bundle` with `trained` in the place of its tensors of the
+/// same names, `change` added to what was done to it, and its manifest changed by `edit`.
+///
+/// # Errors
+/// As [`merge`].
+pub fn retrained(
+    bundle: &Path,
+    trained: &[(String, Tensor)],
+    change: &Change,
+    edit: &dyn Fn(&mut Manifest),
+    output: &Path,
+    overwrite: bool,
+) -> Result<Written> {
+    let work = Derivation::begin(bundle, output, overwrite, None)?;
+    let mut graph = work.graph()?;
+    replace(&mut graph, trained)?;
+    let (made, written) = work.write_edited("trained.offshoot", &graph, change, edit)?;
     work.publish(&made, output, overwrite)?;
     Ok(written)
 }

@@ -12,7 +12,7 @@ mod merge;
 mod source;
 
 pub use file::write_adapter;
-pub use merge::merge;
+pub use merge::{merge, retrained};
 pub use source::EncoderGraph;
 
 use crate::error::{Error, Result};

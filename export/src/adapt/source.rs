@@ -29,4 +29,21 @@ impl EncoderGraph {
         let graph = read(&folder.path().join(MODEL))?.graph;
         Ok(Self { graph, _folder: folder })
     }
+
+    /// Brings the graph to standard operators of the version that built graphs have, with the
+    /// types of its values, and takes away what its output `embedding` does not need.
+    ///
+    /// # Errors
+    /// [`Error::Operator`] when its operators do not fit or have no standard form.
+    pub fn to_standard(&mut self) -> Result<()> {
+        let g = &mut self.graph;
+        g.upgrade()?;
+        g.to_standard()?;
+        if let Some(embedding) = g.output_named("embedding") {
+            g.clear_outputs();
+            g.expose(embedding);
+        }
+        g.prune();
+        g.infer_types()
+    }
 }

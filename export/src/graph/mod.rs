@@ -26,6 +26,7 @@ mod attribute;
 pub mod blocks;
 pub mod external;
 pub(crate) mod infer;
+mod inline;
 mod model;
 pub mod ops;
 pub mod read;
@@ -124,6 +125,8 @@ pub struct Graph {
     contents: HashMap<Value, infer::Contents>,
     /// Values through which no gradient passes.
     stopped: HashSet<Value>,
+    /// Whether a graph that was read is a part of it.
+    inlined: bool,
     symbols: usize,
     opsets: BTreeMap<String, i64>,
     frame: model::Frame,
@@ -145,16 +148,17 @@ impl Graph {
             constants: HashMap::new(),
             contents: HashMap::new(),
             stopped: HashSet::new(),
+            inlined: false,
             symbols: 0,
             opsets: BTreeMap::from([(String::new(), OPSET)]),
             frame: model::Frame::default(),
         }
     }
 
-    /// Whether the graph was read from a file, whose unknown dimensions may be the same
+    /// Whether the graph, or a part of it, was read from a file, whose unknown dimensions may be the same
     /// under different names.
     pub(crate) fn is_read(&self) -> bool {
-        self.frame.model.is_some()
+        self.inlined || self.frame.model.is_some()
     }
 
     /// The lowering that the building blocks use.

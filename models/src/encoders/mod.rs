@@ -4,6 +4,7 @@
 //! and weights drawn at random, for use with the engine's own operators and trained weights.
 
 mod convolution;
+mod imported;
 mod layers;
 mod patch_transformer;
 mod patches;
@@ -17,6 +18,7 @@ use offshoot_export::shape;
 use serde::{Deserialize, Serialize};
 
 pub use self::convolution::{ResidualNetwork, SignalNetwork};
+pub use self::imported::Imported;
 pub use self::layers::Network;
 pub(crate) use self::layers::rows_of;
 pub(crate) use self::layers::{Context, Layers, transformer};
@@ -48,6 +50,8 @@ pub enum Architecture {
     SignalTransformer(SignalTransformer),
     /// Residual convolutional network for signals.
     SignalNetwork(SignalNetwork),
+    /// An imported encoder of texts, which only a run that begins with its bundle has.
+    Imported(Imported),
 }
 
 /// A batch as an encoder's graph is given it.
@@ -91,13 +95,14 @@ impl Architecture {
             Self::ShiftMixer(_) => "shift-mixer",
             Self::SignalTransformer(_) => "signal-transformer",
             Self::SignalNetwork(_) => "signal-network",
+            Self::Imported(_) => "imported encoder",
         }
     }
 
     /// What it reads.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::TokenTransformer(_) => Kind::Text,
+            Self::TokenTransformer(_) | Self::Imported(_) => Kind::Text,
             Self::VisionTransformer(_) | Self::ResidualNetwork(_) | Self::ShiftMixer(_) => {
                 Kind::Image
             }
@@ -109,6 +114,7 @@ impl Architecture {
     pub fn width(&self) -> usize {
         match self {
             Self::TokenTransformer(t) => t.width,
+            Self::Imported(i) => i.width,
             Self::VisionTransformer(t) => t.layers.width,
             Self::SignalTransformer(t) => t.layers.width,
             Self::ResidualNetwork(n) => n.stages.last().copied().unwrap_or(0),
@@ -139,7 +145,7 @@ impl Architecture {
     /// What its numbers are normalised with, where it reads numbers.
     pub fn normalization(&self) -> Option<&Normalization> {
         match self {
-            Self::TokenTransformer(_) => None,
+            Self::TokenTransformer(_) | Self::Imported(_) => None,
             Self::VisionTransformer(t) => Some(&t.normalization),
             Self::SignalTransformer(t) => Some(&t.normalization),
             Self::ResidualNetwork(n) => Some(&n.normalization),
@@ -166,6 +172,9 @@ impl Architecture {
             (Self::TokenTransformer(t), Input::Tokens { ids, mask, dropout }) => {
                 t.encode(net, ids, mask, dropout)
             }
+            (Self::Imported(i), Input::Tokens { ids, mask, dropout: None }) => {
+                i.encode(net, ids, mask)
+            }
             (Self::VisionTransformer(t), Input::Pixels(pixels)) => {
                 let cut = t.cut(net, pixels)?;
                 t.encode_patches(net, cut, None)
@@ -180,6 +189,15 @@ impl Architecture {
             _ => {
                 Err(Error::Pretrain(format!("a {} does not read this kind of input", self.name())))
             }
+        }
+    }
+
+    /// Rows and columns of its token table, where the vectors of tokens are as wide as it.
+    pub fn token_table(&self) -> Option<[usize; 2]> {
+        match self {
+            Self::TokenTransformer(t) => Some([t.vocabulary, t.width]),
+            Self::Imported(i) => i.table,
+            _ => None,
         }
     }
 
@@ -230,6 +248,7 @@ impl Architecture {
                 }
                 heads(t.width, t.heads)
             }
+            Self::Imported(_) => Ok(()),
             Self::VisionTransformer(VisionTransformer { size, patch, layers, normalization }) => {
                 if *patch == 0 || size[0] % patch != 0 || size[1] % patch != 0 {
                     return bad(format!(

@@ -67,9 +67,8 @@ impl Weights {
     }
 
     /// Weights that are there already where they have a name, the others drawn.
-    pub fn partly(given: BTreeMap<String, Tensor>, seed: u64) -> (Self, usize) {
-        let count = given.len();
-        (Self::new(given, Others::Drawn(seed)), count)
+    pub fn partly(given: BTreeMap<String, Tensor>, seed: u64) -> Self {
+        Self::new(given, Others::Drawn(seed))
     }
 
     /// The weight `name` of the dimensions `dims`.

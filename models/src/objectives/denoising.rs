@@ -39,7 +39,7 @@ pub(super) fn target(encoder: &Architecture) -> Vec<usize> {
         Architecture::ShiftMixer(m) => small(m.size),
         Architecture::SignalTransformer(t) => vec![t.size[0], t.size[1].min(LENGTH)],
         Architecture::SignalNetwork(n) => vec![n.size[0], n.size[1].min(LENGTH)],
-        Architecture::TokenTransformer(_) => Vec::new(),
+        Architecture::TokenTransformer(_) | Architecture::Imported(_) => Vec::new(),
     }
 }
 

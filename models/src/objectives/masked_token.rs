@@ -30,18 +30,23 @@ impl Objective for MaskedToken {
     }
 
     fn check(&self, encoder: &Architecture) -> Result<()> {
-        bidirectional(self.name(), encoder)
+        match encoder {
+            Architecture::Imported(i) if i.table.is_some() => Ok(()),
+            _ => bidirectional(self.name(), encoder),
+        }
     }
 
     fn loss(&self, net: &mut Network<'_>, encoder: &Architecture) -> Result<Value> {
-        let Architecture::TokenTransformer(encoder) = encoder else {
-            return Err(unsuitable(self.name(), encoder, "it is for tokens"));
-        };
-        let whole = Architecture::TokenTransformer(encoder.clone());
-        let input = whole.input(net, "masked-token.", "batch")?;
+        let input = encoder.input(net, "masked-token.", "batch")?;
         let (positions, labels) = chosen(net.graph, "masked-token.")?;
-        let features = whole.encode(net, input)?;
-        let scores = token_scores(net, "masked-token.head", encoder, features.tokens, positions)?;
+        let features = encoder.encode(net, input)?;
+        let (table, sizes) = match encoder {
+            Architecture::TokenTransformer(t) => (t.table(net)?, [t.vocabulary, t.width]),
+            Architecture::Imported(i) => (i.token_table(net)?, i.table.unwrap_or_default()),
+            _ => return Err(unsuitable(self.name(), encoder, "it is for tokens")),
+        };
+        let head = Scores { name: "masked-token.head", table, sizes };
+        let scores = head.of(net, features.tokens, positions)?;
         Ok(losses::cross_entropy(net.graph, scores, labels, &Default::default())?)
     }
 
@@ -57,6 +62,11 @@ pub(super) fn bidirectional(name: &str, encoder: &Architecture) -> Result<()> {
         Architecture::TokenTransformer(_) => {
             Err(unsuitable(name, encoder, "it needs one that sees both sides; try autoregressive"))
         }
+        Architecture::Imported(_) => Err(unsuitable(
+            name,
+            encoder,
+            "the vectors of its tokens are not known; try multiple-negatives or simclr",
+        )),
         _ => Err(unsuitable(name, encoder, "it is for tokens; try masked-patches or simclr")),
     }
 }
@@ -77,16 +87,32 @@ pub(super) fn token_scores(
     tokens: Value,
     positions: Value,
 ) -> Result<Value> {
-    let width = encoder.width;
-    let rows = chosen_rows(net.graph, tokens, positions)?;
-    let rows = net.linear(&format!("{name}.transform"), rows, [width, width], true)?;
-    let rows = net.graph.gelu(rows, Gelu::Tanh)?;
-    let rows = net.layer_norm(&format!("{name}.norm"), rows, width)?;
     let table = encoder.table(net)?;
-    let table = net.graph.transpose(table, &[1, 0])?;
-    let scores = net.graph.matmul(rows, table)?;
-    let bias = net.weight(&format!("{name}.bias"), &[encoder.vocabulary], Init::Zeros)?;
-    Ok(net.graph.add(scores, bias)?)
+    let sizes = [encoder.vocabulary, encoder.width];
+    Scores { name, table, sizes }.of(net, tokens, positions)
+}
+
+/// The layers that give tokens scores.
+struct Scores<'a> {
+    name: &'a str,
+    /// The token table.
+    table: Value,
+    /// Its rows and columns.
+    sizes: [usize; 2],
+}
+
+impl Scores<'_> {
+    fn of(&self, net: &mut Network<'_>, tokens: Value, positions: Value) -> Result<Value> {
+        let Self { name, table, sizes: [vocabulary, width] } = *self;
+        let rows = chosen_rows(net.graph, tokens, positions)?;
+        let rows = net.linear(&format!("{name}.transform"), rows, [width, width], true)?;
+        let rows = net.graph.gelu(rows, Gelu::Tanh)?;
+        let rows = net.layer_norm(&format!("{name}.norm"), rows, width)?;
+        let table = net.graph.transpose(table, &[1, 0])?;
+        let scores = net.graph.matmul(rows, table)?;
+        let bias = net.weight(&format!("{name}.bias"), &[vocabulary], Init::Zeros)?;
+        Ok(net.graph.add(scores, bias)?)
+    }
 }
 
 /// The vectors at flat places, `[batch, tokens, width]` to `[chosen, width]`.

@@ -173,7 +173,8 @@ fn halves(net: &mut Network<'_>, x: Value) -> Result<(Value, Value)> {
 
 /// An error for an objective that suits other encoders.
 fn unsuitable(name: &str, encoder: &Architecture, reason: &str) -> Error {
-    Error::Pretrain(format!("{name} cannot train a {}: {reason}", encoder.name()))
+    let article = if matches!(encoder, Architecture::Imported(_)) { "an" } else { "a" };
+    Error::Pretrain(format!("{name} cannot train {article} {}: {reason}", encoder.name()))
 }
 
 /// Whether an encoder is of a kind that an objective suits.

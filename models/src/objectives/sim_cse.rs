@@ -45,6 +45,11 @@ impl Objective for SimCse {
     fn check(&self, encoder: &Architecture) -> Result<()> {
         match dropped(encoder) {
             Some(_) => Ok(()),
+            None if matches!(encoder, Architecture::Imported(_)) => Err(unsuitable(
+                self.name(),
+                encoder,
+                "its graph has no dropout; try multiple-negatives or simclr",
+            )),
             None => Err(unsuitable(self.name(), encoder, "it is for texts; try simclr")),
         }
     }

@@ -5,15 +5,17 @@ use std::path::Path;
 
 use ndarray::Array2;
 use offshoot::bundle::{
-    FORMAT_VERSION, ImageConfig, MODEL, Manifest, Modality, Pooling, Pretraining, Provenance,
-    SignalConfig, Similarity, TOKENIZER,
+    Change, FORMAT_VERSION, ImageConfig, MODEL, Manifest, Modality, Pooling, Pretraining,
+    Provenance, SignalConfig, Similarity, TOKENIZER,
 };
 use offshoot::{EmbedOptions, OpenOptions, WeightCache};
+use offshoot_export::adapt::retrained;
 use offshoot_export::archive::{BundleWriter, Written};
 use offshoot_export::graph::external::{Layout, WEIGHTS_FILE};
 use offshoot_export::graph::{Graph, Lowering, Tensor};
 use protobuf::Message;
 
+use super::init::Origin;
 use super::tokenizer::Prepared;
 use crate::data::Kind;
 use crate::encoders::{Architecture, Network, Weights};
@@ -31,6 +33,8 @@ pub(super) struct Finished<'a> {
     pub(super) name: String,
     pub(super) pretraining: Pretraining,
     pub(super) source: String,
+    /// What the run began with.
+    pub(super) origin: Option<&'a Origin>,
 }
 
 impl Finished<'_> {
@@ -42,6 +46,47 @@ impl Finished<'_> {
         batch: &Batch,
         expected: &Array2<f32>,
     ) -> Result<Written> {
+        let written = match (self.encoder, self.origin) {
+            (Architecture::Imported(_), Some(origin)) => self.write_derived(origin, output)?,
+            _ => self.write_built(output)?,
+        };
+        if let Err(error) = agrees(output, batch, expected) {
+            let _ = std::fs::remove_file(output);
+            return Err(error);
+        }
+        Ok(written)
+    }
+
+    /// What was done to the bundle that the run began with.
+    fn change(&self, origin: &Origin) -> Change {
+        Change {
+            what: format!("pretrain {}", self.pretraining.objective),
+            source_digest: origin.bundle.digest().to_owned(),
+            details: BTreeMap::from([
+                ("data_digest".to_owned(), self.pretraining.data_digest.clone()),
+                ("steps".to_owned(), self.pretraining.steps.to_string()),
+            ]),
+        }
+    }
+
+    /// The bundle that the run began with, its weights replaced.
+    fn write_derived(self, origin: &Origin, output: &Path) -> Result<Written> {
+        let change = self.change(origin);
+        let trained: Vec<(String, Tensor)> = self.weights.into_iter().collect();
+        let edit = |manifest: &mut Manifest| {
+            manifest.name.clone_from(&self.name);
+            manifest.provenance.pretraining = Some(self.pretraining.clone());
+        };
+        Ok(retrained(origin.bundle.path(), &trained, &change, &edit, output, true)?)
+    }
+
+    /// A new bundle.
+    fn write_built(self, output: &Path) -> Result<Written> {
+        let mut changes = Vec::new();
+        if let Some(origin) = self.origin {
+            changes.clone_from(&origin.bundle.manifest().provenance.changes);
+            changes.push(self.change(origin));
+        }
         let mut graph = Graph::new(&self.name, Lowering::OnnxRuntime);
         let mut weights = Weights::trained(self.weights);
         let mut net = Network { graph: &mut graph, weights: &mut weights };
@@ -78,10 +123,10 @@ impl Finished<'_> {
                 architecture: self.encoder.name().into(),
                 weights_sha256: None,
                 tool: concat!("offshoot-models ", env!("CARGO_PKG_VERSION")).into(),
-                changes: Vec::new(),
+                changes,
                 pretraining: Some(self.pretraining),
             },
-            licence: None,
+            licence: self.origin.and_then(|origin| origin.bundle.manifest().licence.clone()),
             parameters: graph.parameters(),
             entries: BTreeMap::new(),
         };
@@ -96,12 +141,7 @@ impl Finished<'_> {
         if let Some(tokenizer) = self.tokenizer {
             bundle.add_bytes(TOKENIZER, &tokenizer.json)?;
         }
-        let written = bundle.finish(manifest)?;
-        if let Err(error) = agrees(output, batch, expected) {
-            let _ = std::fs::remove_file(output);
-            return Err(error);
-        }
-        Ok(written)
+        Ok(bundle.finish(manifest)?)
     }
 }
 

@@ -6,8 +6,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use super::WeightedObjective;
+use super::options::PretrainOptions;
+use super::setup::Setup;
 use super::source::Source;
-use crate::data::Permutation;
+use crate::data::{Dataset, Permutation, split};
 use crate::error::{Error, Result};
 use crate::objectives::{Draw, Feed, Preparation};
 
@@ -27,8 +29,30 @@ pub(super) struct Maker {
 }
 
 impl Maker {
-    /// What the step is fed, its learning rate left out.
-    pub(super) fn make(&self, step: u64) -> Result<Feed> {
+    /// The maker of a run's batches, and the examples that are held out.
+    pub(super) fn new(
+        data: &Arc<dyn Dataset>,
+        options: &PretrainOptions,
+        setup: &Setup,
+    ) -> Result<(Self, Source)> {
+        let count = options.held_out.clamp(1, (data.len() / 10).max(1));
+        let (rest, held_out) = split(data, count as f32 / data.len() as f32, options.seed)?;
+        let whole = Source::new(data.clone(), setup.tokenizer.clone(), setup.channels);
+        let source = whole.of(Arc::new(rest));
+        let tokens = setup.tokenizer.as_ref().map(|tokenizer| tokenizer.tokens.clone());
+        let maker = Self {
+            preparation: Preparation::new(setup.encoder.clone(), tokens),
+            objectives: options.objectives.clone(),
+            batch: options.batch.min(source.len()),
+            source,
+            seed: options.seed,
+            unreadable: AtomicU64::new(0),
+        };
+        Ok((maker, whole.of(Arc::new(held_out))))
+    }
+
+    /// Numbers of the examples of a step.
+    pub(super) fn indices(&self, step: u64) -> Vec<usize> {
         let examples = self.source.len();
         let mut indices = Vec::with_capacity(self.batch);
         let mut order: Option<(u64, Permutation)> = None;
@@ -42,7 +66,12 @@ impl Maker {
                 indices.push(order.at((at % examples as u64) as usize));
             }
         }
-        let (batch, unreadable) = self.source.batch(&indices)?;
+        indices
+    }
+
+    /// What the step is fed, its learning rate left out.
+    pub(super) fn make(&self, step: u64) -> Result<Feed> {
+        let (batch, unreadable) = self.source.batch(&self.indices(step))?;
         self.unreadable.fetch_add(unreadable, Ordering::Relaxed);
         let mut feed = Feed::new();
         for WeightedObjective { objective, .. } in &self.objectives {

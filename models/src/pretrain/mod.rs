@@ -5,8 +5,10 @@
 //! was killed and resumed ends in the same bundle, byte for byte.
 
 mod finish;
+mod init;
 mod loader;
 mod options;
+mod preview;
 mod program;
 mod quality;
 mod record;
@@ -19,7 +21,9 @@ mod tensorboard;
 mod tokenizer;
 mod tokenizer_models;
 
+pub use self::init::is_own;
 pub use self::options::{Budget, PretrainOptions, Start, WeightedObjective};
+pub use self::preview::{Preview, preview};
 pub use self::quality::Quality;
 pub use self::record::{METRICS, StepRecord};
 pub use self::run::{Event, Pretrained, pretrain};

@@ -28,6 +28,11 @@ pub enum Start {
         /// The family.
         family: Option<Family>,
     },
+    /// The encoder of a bundle: one that was pretrained here, or an imported one of texts.
+    Init {
+        /// The bundle.
+        bundle: PathBuf,
+    },
 }
 
 /// When a run ends.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ndarray::{Array2, Axis, concatenate};
@@ -15,8 +15,9 @@ use offshoot_export::graph::Tensor;
 use offshoot_export::training::{AVERAGE, LEARNING_RATE};
 
 use super::finish::Finished;
+use super::init;
 use super::loader::{Loader, Maker};
-use super::options::{Budget, PretrainOptions, WeightedObjective};
+use super::options::{Budget, PretrainOptions, Start, WeightedObjective};
 use super::program::{self, Settings};
 use super::quality::Quality;
 use super::record::{Recorder, StepRecord, curve};
@@ -24,10 +25,9 @@ use super::run_folder::{Description, RunFolder};
 use super::schedule::Schedule;
 use super::setup::{self, Setup};
 use super::source::Source;
-use crate::data::{Dataset, split};
-use crate::encoders::Weights;
+use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::objectives::{Batch, Feed, Preparation};
+use crate::objectives::{Batch, Feed};
 
 /// Examples of one run of the encoder for the figures of quality.
 const QUALITY_BATCH: usize = 128;
@@ -35,6 +35,8 @@ const QUALITY_BATCH: usize = 128;
 const FEWEST: usize = 8;
 /// Times that quality is told in a run, unless asked otherwise.
 const QUALITY_TIMES: u64 = 20;
+/// Least number of steps in between.
+const LEAST_PAUSE: u64 = 20;
 /// Examples that the bundle is compared on.
 const COMPARED: usize = 32;
 /// Points of the curve that a bundle keeps.
@@ -64,7 +66,7 @@ pub enum Event {
     Step {
         /// Its record.
         record: StepRecord,
-        /// Examples a second since the last step.
+        /// Examples a second of this step, the wait for its batch included.
         examples_per_second: f64,
     },
     /// Embeddings of held-out examples have lost their meaning.
@@ -101,13 +103,7 @@ pub fn pretrain(
     options: &PretrainOptions,
     tell: &mut dyn FnMut(Event),
 ) -> Result<Pretrained> {
-    options.check()?;
-    if data.len() < 4 {
-        return Err(Error::Pretrain(format!(
-            "{} examples are too few to learn from; give at least 4",
-            data.len()
-        )));
-    }
+    check(data.as_ref(), options)?;
     let mut folder = RunFolder::at(options.run_folder());
     if folder.exists() {
         folder.open()?;
@@ -116,8 +112,20 @@ pub fn pretrain(
     let setup = match &earlier {
         Some(earlier) => {
             fits(earlier, options, data.as_ref(), &folder)?;
-            let json = std::fs::read(folder.tokenizer()).ok();
-            setup::resumed(earlier.encoder.clone(), json, &folder.tokenizer())?
+            match &options.start {
+                Start::Init { bundle } => {
+                    let setup = init::read(bundle, data.kind(), options)?;
+                    let digest = setup.origin.as_ref().map(|origin| origin.bundle.digest());
+                    if earlier.init.as_deref() != digest {
+                        return Err(other_run(&folder, "that began with another encoder"));
+                    }
+                    setup
+                }
+                Start::Fresh { .. } => {
+                    let json = std::fs::read(folder.tokenizer()).ok();
+                    setup::resumed(earlier.encoder.clone(), json, &folder.tokenizer())?
+                }
+            }
         }
         None => setup::settle(data.as_ref(), options)?,
     };
@@ -133,8 +141,20 @@ pub fn pretrain(
     Run::new(data, options, folder, setup, earlier)?.to_the_end(tell)
 }
 
+/// Whether a run can begin.
+pub(super) fn check(data: &dyn Dataset, options: &PretrainOptions) -> Result<()> {
+    options.check()?;
+    if data.len() < 4 {
+        return Err(Error::Pretrain(format!(
+            "{} examples are too few to learn from; give at least 4",
+            data.len()
+        )));
+    }
+    Ok(())
+}
+
 /// Whether the objectives can train the encoder on the data.
-fn suits(setup: &Setup, options: &PretrainOptions, data: &dyn Dataset) -> Result<()> {
+pub(super) fn suits(setup: &Setup, options: &PretrainOptions, data: &dyn Dataset) -> Result<()> {
     setup.encoder.check()?;
     let labeled = (0..data.len()).any(|index| data.label(index).is_some());
     for WeightedObjective { objective, .. } in &options.objectives {
@@ -164,10 +184,14 @@ fn fits(
     } else {
         return Ok(());
     };
-    Err(Error::Pretrain(format!(
+    Err(other_run(folder, what))
+}
+
+fn other_run(folder: &RunFolder, what: &str) -> Error {
+    Error::Pretrain(format!(
         "{} holds a run {what}; remove it to begin again, or choose another output",
         folder.path().display()
-    )))
+    ))
 }
 
 struct Run<'a> {
@@ -193,28 +217,15 @@ impl<'a> Run<'a> {
         setup: Setup,
         earlier: Option<Description>,
     ) -> Result<Self> {
-        let count = options.held_out.clamp(1, (data.len() / 10).max(1));
-        let (rest, held_out) = split(data, count as f32 / data.len() as f32, options.seed)?;
-        let whole = Source::new(data.clone(), setup.tokenizer.clone(), setup.channels);
-        let source = whole.of(Arc::new(rest));
-        let held_out = whole.of(Arc::new(held_out));
-        let batch = options.batch.min(source.len());
-        let tokens = setup.tokenizer.as_ref().map(|tokenizer| tokenizer.tokens.clone());
-        let maker = Arc::new(Maker {
-            preparation: Preparation::new(setup.encoder.clone(), tokens),
-            objectives: options.objectives.clone(),
-            source,
-            batch,
-            seed: options.seed,
-            unreadable: AtomicU64::new(0),
-        });
+        let (maker, held_out) = Maker::new(data, options, &setup)?;
+        let maker = Arc::new(maker);
 
         let settings = Settings {
             weight_decay: options.weight_decay,
             max_gradient_norm: Some(1.0),
             average_decay: options.decay(),
         };
-        let weights = Weights::random(options.seed);
+        let weights = setup.weights(options.seed);
         let builder = program::build(&setup.encoder, &options.objectives, weights, &settings)?;
         let program = builder.build()?;
         let engine = Engine::load()?;
@@ -242,6 +253,7 @@ impl<'a> Run<'a> {
                 data.digest().to_owned(),
                 setup.encoder.clone(),
                 steps,
+                setup.origin.as_ref().map(|origin| origin.bundle.digest().to_owned()),
             ))?;
         }
         Ok(Self {
@@ -270,9 +282,9 @@ impl<'a> Run<'a> {
             examples: self.maker.source.len(),
         });
         let mut recorder = Recorder::open(&self.folder, done)?;
-        let every = self.options.quality_every.unwrap_or(steps.div_ceil(QUALITY_TIMES)).max(1);
+        let every = self.options.quality_every.unwrap_or(usual_pause(steps)).max(1);
         let mut loader = Loader::start(&self.maker, done, self.options.loaders)?;
-        let (mut saved, mut last) = (Instant::now(), Instant::now());
+        let mut saved = Instant::now();
         let mut quality = None;
         for step in done..steps {
             if self.options.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
@@ -280,8 +292,10 @@ impl<'a> Run<'a> {
                 self.save()?;
                 return Err(Error::Interrupted);
             }
+            let before = Instant::now();
             let feed = loader.next()?;
             let mut record = self.step(step, &feed)?;
+            let seconds = before.elapsed().as_secs_f64().max(1e-9);
             if (step + 1) % every == 0 || step + 1 == steps {
                 let found = self.quality()?;
                 quality = Some(found);
@@ -292,8 +306,6 @@ impl<'a> Run<'a> {
                 }
             }
             recorder.add(&record)?;
-            let seconds = last.elapsed().as_secs_f64().max(1e-9);
-            last = Instant::now();
             tell(Event::Step { record, examples_per_second: self.maker.batch as f64 / seconds });
             if saved.elapsed() >= Duration::from_secs(self.options.checkpoint_seconds)
                 && step + 1 < steps
@@ -389,6 +401,13 @@ impl<'a> Run<'a> {
                 weight => format!("{weight} {}", weighted.objective.name()),
             })
             .collect();
+        let mut settings = BTreeMap::from([
+            ("batch".to_owned(), self.maker.batch.to_string()),
+            ("learning_rate".to_owned(), self.options.learning_rate.to_string()),
+            ("weight_decay".to_owned(), self.options.weight_decay.to_string()),
+            ("warm_up".to_owned(), self.options.warm_up.to_string()),
+        ]);
+        settings.extend(init::recorded(&self.setup.encoder)?);
         let pretraining = Pretraining {
             objective: objective.join(" + "),
             data_digest: self.data.digest().to_owned(),
@@ -400,12 +419,7 @@ impl<'a> Run<'a> {
                 ("onnxruntime".to_owned(), self.engine.clone()),
             ]),
             curve: curve(self.folder.path(), self.schedule.steps, CURVE_POINTS)?,
-            options: BTreeMap::from([
-                ("batch".to_owned(), self.maker.batch.to_string()),
-                ("learning_rate".to_owned(), self.options.learning_rate.to_string()),
-                ("weight_decay".to_owned(), self.options.weight_decay.to_string()),
-                ("warm_up".to_owned(), self.options.warm_up.to_string()),
-            ]),
+            options: settings,
         };
         let finished = Finished {
             encoder: &self.setup.encoder,
@@ -414,9 +428,15 @@ impl<'a> Run<'a> {
             source: name.clone(),
             name,
             pretraining,
+            origin: self.setup.origin.as_deref(),
         };
         finished.write(output, &batch, &expected)
     }
+}
+
+/// Steps from one telling of quality to the next: it should take a small part of the time.
+fn usual_pause(steps: u64) -> u64 {
+    steps.div_ceil(QUALITY_TIMES).max(LEAST_PAUSE)
 }
 
 /// One step of the trainer.

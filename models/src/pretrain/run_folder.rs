@@ -29,6 +29,9 @@ pub(super) struct Description {
     pub(super) encoder: Architecture,
     /// Number of steps.
     pub(super) steps: u64,
+    /// Digest of the bundle that the run began with, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) init: Option<String>,
 }
 
 impl Description {
@@ -37,8 +40,9 @@ impl Description {
         data_digest: String,
         encoder: Architecture,
         steps: u64,
+        init: Option<String>,
     ) -> Self {
-        Self { format: FORMAT, options, data_digest, encoder, steps }
+        Self { format: FORMAT, options, data_digest, encoder, steps, init }
     }
 }
 

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::init::{self, Origin};
 use super::options::{PretrainOptions, Start};
 use super::tokenizer::{self, Prepared};
 use crate::data::{Dataset, Kind, Moments, Report, check, moments};
-use crate::encoders::{Architecture, Family, Normalization};
+use crate::encoders::{Architecture, Family, Normalization, Weights};
 use crate::error::{Error, Result};
 use crate::objectives::Tokens;
 
@@ -26,11 +27,29 @@ pub(super) struct Setup {
     pub(super) tokenizer: Option<Arc<Prepared>>,
     /// Channels of images and signals.
     pub(super) channels: usize,
+    /// What the encoder is continued from.
+    pub(super) origin: Option<Arc<Origin>>,
+}
+
+impl Setup {
+    /// The first weights: those of the encoder that is continued from, all others drawn.
+    pub(super) fn weights(&self, seed: u64) -> Weights {
+        match &self.origin {
+            Some(origin) => Weights::partly(origin.weights.clone(), seed),
+            None => Weights::random(seed),
+        }
+    }
 }
 
 /// Settles everything by the data and the options.
 pub(super) fn settle(data: &dyn Dataset, options: &PretrainOptions) -> Result<Setup> {
-    let family = options.family(data.kind())?;
+    let family = match &options.start {
+        Start::Init { bundle } => {
+            look(data)?;
+            return init::read(bundle, data.kind(), options);
+        }
+        Start::Fresh { family } => options.family(*family, data.kind())?,
+    };
     match data.kind() {
         Kind::Text => {
             let wordless = || {
@@ -53,22 +72,22 @@ pub(super) fn settle(data: &dyn Dataset, options: &PretrainOptions) -> Result<Se
             let causal = family == Family::CausalTransformer;
             let encoder =
                 options.size.tokens(prepared.tokens.vocabulary, options.max_tokens, causal);
-            Ok(Setup { encoder, tokenizer: Some(Arc::new(prepared)), channels: 0 })
+            Ok(Setup { encoder, tokenizer: Some(Arc::new(prepared)), channels: 0, origin: None })
         }
         Kind::Image => {
             let (size, normalization) = sample_images(data, options)?;
             let encoder = options.size.image(family, size, normalization);
-            Ok(Setup { encoder, tokenizer: None, channels: size[2] })
+            Ok(Setup { encoder, tokenizer: None, channels: size[2], origin: None })
         }
         Kind::Signal => {
             let (size, normalization) = sample_signals(data, options)?;
             let encoder = options.size.signal(family, size, normalization);
-            Ok(Setup { encoder, tokenizer: None, channels: size[0] })
+            Ok(Setup { encoder, tokenizer: None, channels: size[0], origin: None })
         }
     }
 }
 
-/// The setup of an encoder that is there already.
+/// The setup of a run that goes on.
 pub(super) fn resumed(
     encoder: Architecture,
     tokenizer_json: Option<Vec<u8>>,
@@ -84,13 +103,12 @@ pub(super) fn resumed(
         _ => None,
     };
     let channels = encoder.normalization().map_or(0, |n| n.mean.len());
-    Ok(Setup { encoder, tokenizer, channels })
+    Ok(Setup { encoder, tokenizer, channels, origin: None })
 }
 
 impl PretrainOptions {
     /// The family that was asked for, or that suits the kind and the objectives best.
-    fn family(&self, kind: Kind) -> Result<Family> {
-        let Start::Fresh { family } = self.start;
+    fn family(&self, family: Option<Family>, kind: Kind) -> Result<Family> {
         let wants = |name: &str| self.objectives.iter().any(|o| o.objective.name() == name);
         let suits = match kind {
             Kind::Text if wants("autoregressive") => Family::CausalTransformer,

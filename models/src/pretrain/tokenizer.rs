@@ -135,17 +135,9 @@ pub(super) fn train(
 
 /// Reads a `tokenizer.json` for an encoder of so many positions.
 pub(super) fn open(json: Vec<u8>, max_tokens: usize, name: &std::path::Path) -> Result<Prepared> {
-    let bad = |reason: String| Error::Pretrain(format!("{}: {reason}", name.display()));
-    let inner = tokenizers::Tokenizer::from_bytes(&json).map_err(|e| bad(e.to_string()))?;
-    let find = |names: &[&str]| {
-        names.iter().find_map(|&name| inner.token_to_id(name).map(|id| (name.to_owned(), id)))
-    };
-    let pad = find(&["[PAD]", "<pad>", "<|endoftext|>", "</s>"]).unwrap_or(("[PAD]".into(), 0));
-    let mask = find(&["[MASK]", "<mask>", "[UNK]", "<unk>"]).unwrap_or(("[MASK]".into(), pad.1));
-    let special = inner.get_added_tokens_decoder().into_iter();
-    let mut special: Vec<u32> =
-        special.filter(|(_, token)| token.special).map(|(id, _)| id).collect();
-    special.sort_unstable();
+    let inner = read(&json, name)?;
+    let pad = find(&inner, &["[PAD]", "<pad>", "<|endoftext|>", "</s>"]);
+    let pad = pad.unwrap_or(("[PAD]".into(), 0));
     let config = TextConfig {
         max_tokens,
         lower_case: false,
@@ -154,10 +146,45 @@ pub(super) fn open(json: Vec<u8>, max_tokens: usize, name: &std::path::Path) -> 
         pad_id: pad.1,
         pad_token: pad.0,
     };
+    prepare(json, inner, config, name)
+}
+
+/// Reads a `tokenizer.json` of an encoder whose bundle says how it is used.
+pub(super) fn open_as(
+    json: Vec<u8>,
+    config: TextConfig,
+    name: &std::path::Path,
+) -> Result<Prepared> {
+    let inner = read(&json, name)?;
+    prepare(json, inner, config, name)
+}
+
+fn read(json: &[u8], name: &std::path::Path) -> Result<tokenizers::Tokenizer> {
+    tokenizers::Tokenizer::from_bytes(json)
+        .map_err(|error| Error::Pretrain(format!("{}: {error}", name.display())))
+}
+
+fn find(inner: &tokenizers::Tokenizer, names: &[&str]) -> Option<(String, u32)> {
+    names.iter().find_map(|&name| inner.token_to_id(name).map(|id| (name.to_owned(), id)))
+}
+
+fn prepare(
+    json: Vec<u8>,
+    inner: tokenizers::Tokenizer,
+    config: TextConfig,
+    name: &std::path::Path,
+) -> Result<Prepared> {
+    let mask = find(&inner, &["[MASK]", "<mask>", "[UNK]", "<unk>"]);
+    let mask = mask.map_or(config.pad_id, |(_, id)| id);
+    let special = inner.get_added_tokens_decoder().into_iter();
+    let mut special: Vec<u32> =
+        special.filter(|(_, token)| token.special).map(|(id, _)| id).collect();
+    special.sort_unstable();
     let vocabulary = inner.get_vocab_size(true);
     drop(inner);
     let tokenizer = Tokenizer::from_bytes(&json, &config, name)?;
-    let tokens = Tokens { vocabulary, pad: pad.1, mask: mask.1, special, max_tokens };
+    let (pad, max_tokens) = (config.pad_id, config.max_tokens);
+    let tokens = Tokens { vocabulary, pad, mask, special, max_tokens };
     Ok(Prepared { json, tokenizer, config, tokens })
 }
 

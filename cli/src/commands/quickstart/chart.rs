@@ -1,7 +1,7 @@
 //! The learning curve as a picture: accuracy over labels a class, our heads as lines
 //! with bands, scikit-learn's on the same draws as rings.
 
-mod canvas;
+pub(in crate::commands) mod canvas;
 
 use std::io;
 use std::path::Path;
@@ -141,13 +141,13 @@ fn average(large: &[u8], wide: usize, factor: usize) -> Vec<u8> {
 }
 
 /// Makes the built-in font known, so that no font of the system is needed.
-fn register() -> Result {
+pub(in crate::commands) fn register() -> Result {
     register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT)
         .map_err(|_| Failure::new(Code::Bug, "the built-in font cannot be read"))
 }
 
-fn failed(error: impl std::fmt::Display) -> Failure {
-    Failure::new(Code::Failed, format!("the learning curve cannot be drawn: {error}"))
+pub(in crate::commands) fn failed(error: impl std::fmt::Display) -> Failure {
+    Failure::new(Code::Failed, format!("the curve cannot be drawn: {error}"))
 }
 
 #[cfg(test)]

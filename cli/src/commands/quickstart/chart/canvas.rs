@@ -17,19 +17,19 @@ const SINK: f64 = 0.13;
 /// Least distance of two labels at the right end of the curves.
 const LABEL_PITCH: f64 = 19.0;
 
-const INK: RGBColor = RGBColor(0x22, 0x26, 0x2b);
-const FAINT_INK: RGBColor = RGBColor(0x5f, 0x67, 0x70);
-const GRID: RGBColor = RGBColor(0xe3, 0xe6, 0xea);
+pub(in crate::commands) const INK: RGBColor = RGBColor(0x22, 0x26, 0x2b);
+pub(in crate::commands) const FAINT_INK: RGBColor = RGBColor(0x5f, 0x67, 0x70);
+pub(in crate::commands) const GRID: RGBColor = RGBColor(0xe3, 0xe6, 0xea);
 /// Told apart with every kind of colour vision (Okabe and Ito, 2008).
-const COLORS: [RGBColor; 3] =
+pub(in crate::commands) const COLORS: [RGBColor; 3] =
     [RGBColor(0x00, 0x72, 0xb2), RGBColor(0xd5, 0x5e, 0x00), RGBColor(0x00, 0x8f, 0x68)];
 
 /// A drawing area whose coordinates are logical pixels.
-pub(super) struct Canvas<B: DrawingBackend> {
+pub(in crate::commands) struct Canvas<B: DrawingBackend> {
     /// Where it is drawn.
-    pub(super) area: DrawingArea<B, Shift>,
+    pub(in crate::commands) area: DrawingArea<B, Shift>,
     /// Pixels to one logical pixel.
-    pub(super) scale: i32,
+    pub(in crate::commands) scale: i32,
 }
 
 impl<B: DrawingBackend> Canvas<B> {
@@ -149,7 +149,7 @@ impl<B: DrawingBackend> Canvas<B> {
         Ok(())
     }
 
-    fn dot(&self, point: (f64, f64), color: RGBColor) -> Result {
+    pub(in crate::commands) fn dot(&self, point: (f64, f64), color: RGBColor) -> Result {
         self.area
             .draw(&Circle::new(self.pixel(point), self.length(3.6), color.filled()))
             .map_err(failed)
@@ -160,14 +160,19 @@ impl<B: DrawingBackend> Canvas<B> {
         self.area.draw(&Circle::new(self.pixel(point), self.length(6.4), style)).map_err(failed)
     }
 
-    fn line(&self, points: &[(f64, f64)], color: RGBColor, width: f64) -> Result {
+    pub(in crate::commands) fn line(
+        &self,
+        points: &[(f64, f64)],
+        color: RGBColor,
+        width: f64,
+    ) -> Result {
         let points: Vec<_> = points.iter().map(|&point| self.pixel(point)).collect();
         let style = ShapeStyle::from(color).stroke_width(self.stroke(width));
         self.area.draw(&PathElement::new(points, style)).map_err(failed)
     }
 
     /// Text whose middle line is at the point's height.
-    fn text(
+    pub(in crate::commands) fn text(
         &self,
         text: &str,
         point: (f64, f64),
