@@ -152,3 +152,19 @@ fn a_folder_with_another_run_is_refused() {
     // Threads that make batches and the time between checkpoints change nothing.
     run(&examples, &PretrainOptions { loaders: 2, checkpoint_seconds: 1, ..first }).unwrap();
 }
+
+#[test]
+fn two_runs_at_once_in_a_folder_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let examples = data::opened("ts", folder.path());
+    let first = options("order", &folder.path().join("x.offshoot"), 2);
+    let mut message = String::new();
+    pretrain(&examples, &first, &mut |event| {
+        if let Event::Begins { .. } = event {
+            message = super::refusal(&examples, &first);
+        }
+    })
+    .unwrap();
+    assert!(message.contains("another process is at work in"), "{message}");
+    assert!(first.output.exists());
+}
