@@ -32,7 +32,7 @@ use crate::objectives::{Batch, Feed};
 /// Examples of one run of the encoder for the figures of quality.
 const QUALITY_BATCH: usize = 128;
 /// Examples below which they say nothing of a collapse: few always lie close together.
-const FEWEST: usize = 8;
+const FEWEST: usize = 6;
 /// Times that quality is told in a run, unless asked otherwise.
 const QUALITY_TIMES: u64 = 20;
 /// Least number of steps in between.

@@ -11,8 +11,8 @@ use offshoot_models::{Error, Result};
 /// Kinds of files.
 pub(crate) const FILES: [&str; 4] = ["idx", "ts", "txt", "fasta"];
 
-/// 64 examples of four classes.
-const EXAMPLES: usize = 64;
+/// 160 examples of four classes.
+const EXAMPLES: usize = 160;
 
 /// Writes the data of a kind to a folder.
 pub(crate) fn write(file: &str, folder: &Path) -> PathBuf {
@@ -23,16 +23,20 @@ pub(crate) fn write(file: &str, folder: &Path) -> PathBuf {
     let mut random = SplitMix64::new(5);
     match file {
         "idx" => {
-            // A bright square in one corner, and noise.
+            // Waves of every direction and length, with a bright square in one corner.
             let mut images = vec![0, 0, 8, 3, 0, 0, 0, EXAMPLES as u8, 0, 0, 0, 12, 0, 0, 0, 12];
             let mut labels = vec![0, 0, 8, 1, 0, 0, 0, EXAMPLES as u8];
             for number in 0..EXAMPLES {
                 let (top, left) = (number % 2 * 6, number / 2 % 2 * 6);
                 labels.push((number % 4) as u8);
+                let mut wave = || random.between(-1.5, 1.5);
+                let (down, across, phase) = (wave(), wave(), wave());
                 for at in 0..144 {
                     let (y, x) = (at / 12, at % 12);
                     let inside = (top..top + 6).contains(&y) && (left..left + 6).contains(&x);
-                    images.push(if inside { 200 } else { 40 } + random.below(40) as u8);
+                    let wave = (down * y as f32 + across * x as f32 + phase).sin();
+                    let level = if inside { 150.0 } else { 90.0 };
+                    images.push((level + 80.0 * wave) as u8);
                 }
             }
             fs::write(folder.join("labels-idx1-ubyte"), labels).unwrap();
@@ -63,7 +67,9 @@ pub(crate) fn write(file: &str, folder: &Path) -> PathBuf {
             let verbs = ["runs over", "sleeps under", "looks at", "walks around"];
             let places = ["the green hill", "a wide river", "the stone bridge", "an open door"];
             let text: String = (0..EXAMPLES)
-                .map(|n| format!("{} {} {}\n", subjects[n % 4], verbs[n / 4 % 4], places[n / 16]))
+                .map(|n| {
+                    format!("{} {} {}\n", subjects[n % 4], verbs[n / 4 % 4], places[n / 16 % 4])
+                })
                 .collect();
             fs::write(&path, text).unwrap();
         }

@@ -35,7 +35,7 @@ fn every_kind_of_data_becomes_an_encoder_that_opens_and_the_same_one_again() {
         let manifest = encoder.manifest().clone();
         let pretraining = manifest.provenance.pretraining.unwrap();
         assert_eq!((pretraining.objective.as_str(), pretraining.steps), (objective, 4));
-        assert_eq!((pretraining.examples, pretraining.curve.len()), (64, 4));
+        assert_eq!((pretraining.examples, pretraining.curve.len()), (160, 4));
         assert_eq!(pretraining.data_digest, examples.digest());
         let found = match examples.kind() {
             Kind::Text => encoder.embed(&["the small dog sleeps", "MKVLATGH"]).unwrap(),
