@@ -285,9 +285,8 @@ fn each_token_is_to_be_told_from_the_place_before_it() {
         fed["positions"].iter().copied().zip(fed["labels"].iter().copied()).collect();
     let mut expected = Vec::new();
     for (row, text) in texts().iter().enumerate() {
-        for at in 1..text.len() {
-            expected.push(((row * 32 + at - 1) as i64, i64::from(text[at])));
-        }
+        let places = (row as i64 * 32)..;
+        expected.extend(places.zip(text[1..].iter().map(|&next| i64::from(next))));
     }
     assert_eq!(pairs, expected);
 }

@@ -24,13 +24,13 @@ fn signal(n: usize, length: usize) -> Result<Example, String> {
 #[test]
 fn what_cannot_be_learned_from_is_refused_with_a_reason_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let images: Arc<dyn Dataset> = Memory::new((0..20).map(image).collect());
+    let images: Arc<dyn Dataset> = Memory::of((0..20).map(image).collect());
     let texts = Memory::texts((0..20).map(|n| format!("text number {n}")));
     let one = Memory::texts(["only one"]);
-    let half = Memory::new(
+    let half = Memory::of(
         (0..20).map(|n| if n % 2 == 0 { image(n) } else { Err("torn".into()) }).collect(),
     );
-    let empty = Memory::new((0..20).map(|n| signal(n, 0)).collect());
+    let empty = Memory::of((0..20).map(|n| signal(n, 0)).collect());
     for (data, objective, reason) in [
         (&one, "masked-token", "1 examples are too few to learn from; give at least 4"),
         (&images, "masked-token", "masked-token cannot train a shift-mixer: it is for tokens"),
@@ -86,7 +86,7 @@ fn a_loss_that_is_not_finite_ends_the_run_and_says_what_to_do() {
 fn examples_that_cannot_be_read_are_replaced_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let torn = |n: usize| if n % 16 == 3 { Err("torn".into()) } else { image(n) };
-    let data = Memory::new((0..64).map(torn).collect());
+    let data = Memory::of((0..64).map(torn).collect());
     let done = run(&data, &options("simclr", &folder.path().join("images"), 8)).unwrap();
     assert!(done.unreadable > 0);
 
@@ -97,7 +97,7 @@ fn examples_that_cannot_be_read_are_replaced_and_counted() {
         11 => Ok(Example::Signal(Array2::from_elem((2, 24), f32::NAN))),
         _ => signal(n, 20 + n % 9),
     };
-    let data = Memory::new((0..64).map(odd).collect());
+    let data = Memory::of((0..64).map(odd).collect());
     let done = run(&data, &options("simclr", &folder.path().join("signals"), 8)).unwrap();
     assert!(done.unreadable > 0);
 }
@@ -105,7 +105,7 @@ fn examples_that_cannot_be_read_are_replaced_and_counted() {
 #[test]
 fn few_examples_and_a_large_batch_are_enough_to_run() {
     let folder = tempfile::tempdir().unwrap();
-    let data = Memory::new((0..5).map(image).collect());
+    let data = Memory::of((0..5).map(image).collect());
     let mut options = options("vicreg", &folder.path().join("few.offshoot"), 2);
     options.batch = 1000;
     // Of a single example that is held out nothing can be said.

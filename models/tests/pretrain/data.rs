@@ -111,7 +111,7 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn new(examples: Vec<Result<Example, String>>) -> Arc<dyn Dataset> {
+    pub(crate) fn of(examples: Vec<Result<Example, String>>) -> Arc<dyn Dataset> {
         let kind = match examples.iter().flatten().next() {
             Some(Example::Image(_)) => Kind::Image,
             Some(Example::Signal(_)) => Kind::Signal,
@@ -122,7 +122,7 @@ impl Memory {
 
     pub(crate) fn texts<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Arc<dyn Dataset> {
         let all = texts.into_iter().map(|text| Ok(Example::Text(text.as_ref().into())));
-        Self::new(all.collect())
+        Self::of(all.collect())
     }
 }
 
