@@ -268,6 +268,7 @@ impl<'a> Run<'a> {
             }
             let feed = loader.next()?;
             let mut record = self.step(step, &feed)?;
+            let seconds = last.elapsed().as_secs_f64().max(1e-9);
             if (step + 1) % every == 0 || step + 1 == steps {
                 let found = self.quality()?;
                 quality = Some(found);
@@ -277,8 +278,6 @@ impl<'a> Run<'a> {
                 }
             }
             recorder.add(&record)?;
-            let seconds = last.elapsed().as_secs_f64().max(1e-9);
-            last = Instant::now();
             tell(Event::Step { record, examples_per_second: self.maker.batch as f64 / seconds });
             if saved.elapsed() >= Duration::from_secs(self.options.checkpoint_seconds)
                 && step + 1 < steps
@@ -287,6 +286,7 @@ impl<'a> Run<'a> {
                 self.save()?;
                 saved = Instant::now();
             }
+            last = Instant::now();
         }
         drop(loader);
         recorder.sync()?;
