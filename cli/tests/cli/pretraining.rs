@@ -117,6 +117,10 @@ fn an_encoder_of_texts_learns_predicts_and_is_continued_from() {
     assert_eq!(second["text"], first["text"]);
     assert_eq!(second["parameters"], first["parameters"]);
     place.offshoot(&["embed", "f.offshoot", "--one", "fresh grey"]).assert().success();
+    // Objectives whose rows are of different lengths share a step.
+    let both = ["corpus.txt", "--init", "e.offshoot", "--objective"];
+    let both = [&both[..], &["masked-token+0.1*simclr+replaced-token+vicreg"]].concat();
+    pretrain(&place, &[&both[..], &["-o", "h.offshoot"], &short].concat()).success();
     // The encoder that is read is not replaced, and another kind of data is refused.
     let over = [&init[..], &["-o", "e.offshoot", "--force"], &short].concat();
     refused(&place, &over, 2, &["would be replaced while it is read"]);
