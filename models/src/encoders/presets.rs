@@ -91,8 +91,8 @@ impl Size {
                 } else {
                     dividing(&[8, 4, 2], size[0], size[1])
                 },
-                stages: self.pick(vec![96, 192], vec![128, 256, 384], vec![192, 384, 768]),
-                blocks: self.pick(vec![3, 2], vec![3, 4, 3], vec![4, 8, 4]),
+                stages: self.pick(vec![64, 128], vec![128, 256, 384], vec![192, 384, 768]),
+                blocks: self.pick(vec![2, 2], vec![3, 4, 3], vec![4, 8, 4]),
                 expansion: 2,
                 normalization,
             }),

@@ -1,7 +1,6 @@
 //! The image encoder made for this engine: matrix products and shifts.
 
 use offshoot_export::graph::Value;
-use offshoot_export::graph::ops::Gelu;
 
 use super::layers::{Network, rows_of};
 use super::{Features, Init, Normalization, patches};
@@ -10,7 +9,8 @@ use crate::error::Result;
 /// Patches, products and shifts. Each block shifts a quarter of the channels by one place to
 /// each side (Yu et al., 2022, arXiv:2106.07477) and mixes channels by products; between stages
 /// two by two places become one. All is laid out with the channels last, so that every
-/// product is one large matrix product and nothing else has to be transposed. The embedding is
+/// product is one large matrix product and nothing else has to be transposed; activations are
+/// rectified, since the gradient of any other costs as much time as the products. The embedding is
 /// the mean over the places of the last stage.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ShiftMixer {
@@ -78,13 +78,15 @@ impl ShiftMixer {
         let width = size[2];
         let normed = net.layer_norm(&format!("{name}.mix.norm"), x, width)?;
         let up = net.linear(&format!("{name}.mix.in"), normed, [width, width], true)?;
-        let up = net.graph.gelu(up, Gelu::Tanh)?;
+        let up = net.graph.relu(up)?;
         let moved = shifted(net, up, size)?;
         let out = net.linear(&format!("{name}.mix.out"), moved, [width, width], true)?;
         let x = net.graph.add(x, out)?;
         let normed = net.layer_norm(&format!("{name}.mlp.norm"), x, width)?;
-        let out =
-            net.feed_forward(&format!("{name}.mlp"), normed, width, self.expansion * width)?;
+        let hidden = self.expansion * width;
+        let up = net.linear(&format!("{name}.mlp.up"), normed, [width, hidden], true)?;
+        let up = net.graph.relu(up)?;
+        let out = net.linear(&format!("{name}.mlp.down"), up, [hidden, width], true)?;
         Ok(net.graph.add(x, out)?)
     }
 }

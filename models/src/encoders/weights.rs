@@ -34,37 +34,41 @@ pub enum Init {
 /// the same weight, so that a network that is built twice shares its weights.
 #[derive(Debug)]
 pub struct Weights {
-    seed: u64,
-    given: Option<BTreeMap<String, Tensor>>,
-    /// Whether a weight that was not given is an error.
-    complete: bool,
+    given: BTreeMap<String, Tensor>,
+    others: Others,
     made: Vec<(String, Value)>,
     prefix: String,
     suffix: &'static str,
 }
 
+/// What becomes of weights that are not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Others {
+    /// They are drawn with this seed.
+    Drawn(u64),
+    /// They are an error.
+    Refused,
+}
+
 impl Weights {
+    fn new(given: BTreeMap<String, Tensor>, others: Others) -> Self {
+        Self { given, others, made: Vec::new(), prefix: String::new(), suffix: "" }
+    }
+
     /// Weights that are drawn with a seed. Each has its own stream of random numbers, so what
     /// is drawn for one does not depend on the others.
     pub fn random(seed: u64) -> Self {
-        Self {
-            seed,
-            given: None,
-            complete: false,
-            made: Vec::new(),
-            prefix: String::new(),
-            suffix: "",
-        }
+        Self::new(BTreeMap::new(), Others::Drawn(seed))
     }
 
     /// Weights that are there already, by name.
     pub fn trained(given: BTreeMap<String, Tensor>) -> Self {
-        Self { given: Some(given), complete: true, ..Self::random(0) }
+        Self::new(given, Others::Refused)
     }
 
     /// Weights that are there already where they have a name, the others drawn.
     pub fn partly(given: BTreeMap<String, Tensor>, seed: u64) -> Self {
-        Self { given: Some(given), ..Self::random(seed) }
+        Self::new(given, Others::Drawn(seed))
     }
 
     /// The weight `name` of the dimensions `dims`.
@@ -78,18 +82,18 @@ impl Weights {
         if let Some((_, value)) = self.made.iter().find(|(made, _)| *made == full) {
             return Ok(*value);
         }
-        let tensor = match self.given.as_ref().and_then(|given| given.get(name)) {
-            Some(tensor) if tensor.dims == dims => tensor.clone(),
-            Some(tensor) => {
+        let tensor = match (self.given.get(name), self.others) {
+            (Some(tensor), _) if tensor.dims == dims => tensor.clone(),
+            (Some(tensor), _) => {
                 return Err(Error::Pretrain(format!(
                     "the weight `{name}` has the dimensions {:?} and the encoder wants {dims:?}",
                     tensor.dims
                 )));
             }
-            None if self.complete => {
+            (None, Others::Refused) => {
                 return Err(Error::Pretrain(format!("there is no weight `{name}`")));
             }
-            None => Tensor::from_f32(dims, &draw(self.seed, name, dims, init)),
+            (None, Others::Drawn(seed)) => Tensor::from_f32(dims, &draw(seed, name, dims, init)),
         };
         let value = g.root_initializer(&full, tensor)?;
         self.made.push((full, value));

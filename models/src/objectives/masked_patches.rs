@@ -1,6 +1,6 @@
 //! Hidden patches are made from those that are seen.
 
-use offshoot_export::graph::{ElementType, Value};
+use offshoot_export::graph::{Attribute, ElementType, Value};
 use offshoot_export::shape;
 use offshoot_export::training::losses;
 
@@ -89,11 +89,11 @@ impl Objective for MaskedPatches {
             net.linear(&format!("{name}.in"), features.tokens, [features.width, width], true)?;
         let blank = net.weight(&format!("{name}.blank"), &[1, 1, width], Init::Normal(0.02))?;
         let g = &mut *net.graph;
-        let rows = g.size_of(tokens, 0)?;
-        let sizes = g.integers(&[(count - kept) as i64, 1])?;
-        let times = g.concat(&[rows, sizes], 0)?;
-        let blanks = g.op("Tile", &[blank, times], vec![])?;
-        let blanks = g.reshape(blanks, shape![batch.clone(), count - kept, width])?;
+        let first = vec![Attribute::int("start", 0), Attribute::int("end", 1)];
+        let rows = g.op("Shape", &[tokens], first)?;
+        let sizes = g.integers(&[(count - kept) as i64, width as i64])?;
+        let sizes = g.op("Concat", &[rows, sizes], vec![Attribute::int("axis", 0)])?;
+        let blanks = g.op("Expand", &[blank, sizes], vec![])?;
         let all = g.concat(&[tokens, blanks], 1)?;
         let flat = g.reshape(all, shape![rows_times(&batch, count), width])?;
         let placed = g.gather(flat, order, 0)?;

@@ -94,8 +94,9 @@ impl Objective for ReplacedToken {
         let same = g.equal(corrupted, real)?;
         let replaced = g.not(same)?;
         let replaced = g.cast(replaced, ElementType::Float32)?;
-        let corrupted = g.reshape(corrupted, kind.clone())?;
-        let replaced = g.reshape(replaced, kind.clone())?;
+        let sizes = g.op("Shape", &[ids], vec![])?;
+        let corrupted = g.op("Reshape", &[corrupted, sizes], vec![])?;
+        let replaced = g.op("Reshape", &[replaced, sizes], vec![])?;
 
         let input = Input::Tokens { ids: corrupted, mask, dropout: None };
         let features = encoder.encode(net, input)?;

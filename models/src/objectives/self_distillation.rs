@@ -84,21 +84,23 @@ impl Objective for SelfDistillation {
         let input = encoder.input(net, "self-distillation.", super::pairs())?;
         let student = self.scores(net, encoder, input)?;
         let teacher = net.with_suffix(AVERAGE, |net| self.scores(net, encoder, input))?;
-        let (first, second) = halves(net, teacher)?;
-        let mut targets = Vec::with_capacity(2);
-        for view in [second, first] {
-            let view = net.graph.scaled(view, 1.0 / f64::from(self.teacher_temperature))?;
-            targets.push(balanced(net.graph, view, self.rounds)?);
-        }
-        let targets = net.graph.concat(&targets, 0)?;
-        let targets = net.graph.stop_gradient(targets)?;
         let student = net.graph.scaled(student, 1.0 / f64::from(self.student_temperature))?;
         let axis = vec![Attribute::int("axis", -1)];
         let log = net.graph.op("LogSoftmax", &[student], axis)?;
-        let product = net.graph.mul(targets, log)?;
-        let sum = net.graph.reduce_sum(product, -1)?;
-        let mean = super::feed::mean(net.graph, sum)?;
-        Ok(net.graph.neg(mean)?)
+        let (first, second) = halves(net, log)?;
+        let (first_teacher, second_teacher) = halves(net, teacher)?;
+        let mut sums = Vec::with_capacity(2);
+        for (log, teacher) in [(first, second_teacher), (second, first_teacher)] {
+            let g = &mut *net.graph;
+            let scores = g.scaled(teacher, 1.0 / f64::from(self.teacher_temperature))?;
+            let targets = balanced(g, scores, self.rounds)?;
+            let targets = g.stop_gradient(targets)?;
+            let product = g.mul(targets, log)?;
+            let sum = g.reduce_sum(product, -1)?;
+            sums.push(super::feed::mean(g, sum)?);
+        }
+        let sum = net.graph.add(sums[0], sums[1])?;
+        Ok(net.graph.scaled(sum, -0.5)?)
     }
 
     fn feed(&self, batch: &Batch, preparation: &Preparation, draw: &Draw) -> Result<Feed> {

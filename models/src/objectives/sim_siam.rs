@@ -46,12 +46,16 @@ impl Objective for SimSiam {
             net.projector("simsiam.predictor", projected, &[width, self.predictor, width])?;
         let still = net.graph.stop_gradient(projected)?;
         let (still, predicted) = (net.graph.unit_norm(still)?, net.graph.unit_norm(predicted)?);
-        let (first, second) = halves(net, still)?;
-        let swapped = net.graph.concat(&[second, first], 0)?;
-        let cosines = net.graph.mul(predicted, swapped)?;
-        let cosines = net.graph.reduce_sum(cosines, -1)?;
-        let mean = super::feed::mean(net.graph, cosines)?;
-        Ok(net.graph.neg(mean)?)
+        let (first, second) = halves(net, predicted)?;
+        let (first_still, second_still) = halves(net, still)?;
+        let mut sums = Vec::with_capacity(2);
+        for (predicted, still) in [(first, second_still), (second, first_still)] {
+            let cosines = net.graph.mul(predicted, still)?;
+            let cosines = net.graph.reduce_sum(cosines, -1)?;
+            sums.push(super::feed::mean(net.graph, cosines)?);
+        }
+        let sum = net.graph.add(sums[0], sums[1])?;
+        Ok(net.graph.scaled(sum, -0.5)?)
     }
 
     fn feed(&self, batch: &Batch, preparation: &Preparation, draw: &Draw) -> Result<Feed> {

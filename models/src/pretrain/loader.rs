@@ -35,22 +35,9 @@ impl Maker {
         options: &PretrainOptions,
         setup: &Setup,
     ) -> Result<(Self, Source)> {
-        for weighted in &options.objectives {
-            weighted.objective.check(&setup.encoder)?;
-        }
         let count = options.held_out.clamp(1, (data.len() / 10).max(1));
         let (rest, held_out) = split(data, count as f32 / data.len() as f32, options.seed)?;
         let whole = Source::new(data.clone(), setup.tokenizer.clone(), setup.channels);
-        let labels = options.objectives.iter().find(|o| o.objective.needs_labels());
-        if let Some(weighted) = labels
-            && !whole.has_labels()
-        {
-            return Err(Error::Pretrain(format!(
-                "{} reads labels and the data has none; name their column, or choose another \
-                 objective",
-                weighted.objective.name()
-            )));
-        }
         let source = whole.of(Arc::new(rest));
         let tokens = setup.tokenizer.as_ref().map(|tokenizer| tokenizer.tokens.clone());
         let maker = Self {

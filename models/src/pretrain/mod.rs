@@ -19,6 +19,7 @@ mod setup;
 mod source;
 mod tensorboard;
 mod tokenizer;
+mod tokenizer_models;
 
 pub use self::init::is_own;
 pub use self::options::{Budget, PretrainOptions, Start, WeightedObjective};

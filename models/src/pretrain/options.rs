@@ -147,6 +147,14 @@ impl PretrainOptions {
         if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
             return bad(format!("the learning rate is {}; it must be above 0", self.learning_rate));
         }
+        if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
+            return bad(format!("the weight decay is {}; it must be 0 or more", self.weight_decay));
+        }
+        if let Some(decay) = self.average_decay
+            && !(0.0..1.0).contains(&decay)
+        {
+            return bad(format!("the average's decay is {decay}; it must be 0 to below 1"));
+        }
         if self.batch < 2 {
             return bad("a step needs a batch of at least 2 examples".into());
         }

@@ -46,7 +46,7 @@ pub fn preview(
 ) -> Result<Preview> {
     run::check(data.as_ref(), options)?;
     let setup = setup::settle(data.as_ref(), options)?;
-    setup.encoder.check()?;
+    run::suits(&setup, options, data.as_ref())?;
     let (maker, _) = Maker::new(data, options, &setup)?;
     let mut indices = maker.indices(0);
     indices.truncate(rows.max(1));

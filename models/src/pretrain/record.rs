@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::quality::Quality;
+use super::run_folder::RunFolder;
 use super::tensorboard::Events;
 use crate::error::{Error, Result};
 
@@ -46,18 +47,18 @@ pub(super) struct Recorder {
 impl Recorder {
     /// Opens the record of a run of which `done` steps are kept: what was written of later
     /// steps is taken away.
-    pub(super) fn open(folder: &Path, done: u64) -> Result<Self> {
-        let path = folder.join(METRICS);
+    pub(super) fn open(folder: &RunFolder, done: u64) -> Result<Self> {
+        let path = folder.path().join(METRICS);
         let kept = lines(&path, done)?;
         let io = |e| Error::io("write", &path, e);
         // The kept part is written beside and renamed, so that a kill loses nothing.
-        let mut beside = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
+        let mut beside = folder.partial().map_err(io)?;
         for line in kept {
             writeln!(beside, "{line}").map_err(io)?;
         }
         beside.persist(&path).map_err(|e| Error::io("rename", &path, e.error))?;
         let file = OpenOptions::new().append(true).open(&path).map_err(io)?;
-        Ok(Self { file, events: Events::create(folder, done)?, path })
+        Ok(Self { file, events: Events::create(folder.path(), done)?, path })
     }
 
     /// Adds a step.

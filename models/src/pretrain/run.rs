@@ -17,7 +17,7 @@ use offshoot_export::training::{AVERAGE, LEARNING_RATE};
 use super::finish::Finished;
 use super::init;
 use super::loader::{Loader, Maker};
-use super::options::{Budget, PretrainOptions, Start};
+use super::options::{Budget, PretrainOptions, Start, WeightedObjective};
 use super::program::{self, Settings};
 use super::quality::Quality;
 use super::record::{Recorder, StepRecord, curve};
@@ -31,8 +31,12 @@ use crate::objectives::{Batch, Feed};
 
 /// Examples of one run of the encoder for the figures of quality.
 const QUALITY_BATCH: usize = 128;
+/// Examples below which they say nothing of a collapse: few always lie close together.
+const FEWEST: usize = 8;
 /// Times that quality is told in a run, unless asked otherwise.
 const QUALITY_TIMES: u64 = 20;
+/// Least number of steps in between.
+const LEAST_PAUSE: u64 = 20;
 /// Examples that the bundle is compared on.
 const COMPARED: usize = 32;
 /// Points of the curve that a bundle keeps.
@@ -62,7 +66,7 @@ pub enum Event {
     Step {
         /// Its record.
         record: StepRecord,
-        /// Examples a second since the last step.
+        /// Examples a second of this step, the wait for its batch included.
         examples_per_second: f64,
     },
     /// Embeddings of held-out examples have lost their meaning.
@@ -100,7 +104,10 @@ pub fn pretrain(
     tell: &mut dyn FnMut(Event),
 ) -> Result<Pretrained> {
     check(data.as_ref(), options)?;
-    let folder = RunFolder::open(options.run_folder())?;
+    let mut folder = RunFolder::at(options.run_folder());
+    if folder.exists() {
+        folder.open()?;
+    }
     let earlier = folder.earlier()?;
     let setup = match &earlier {
         Some(earlier) => {
@@ -120,15 +127,17 @@ pub fn pretrain(
                 }
             }
         }
-        None => {
-            let setup = setup::settle(data.as_ref(), options)?;
-            if let Some(tokenizer) = &setup.tokenizer {
-                folder.write_tokenizer(&tokenizer.json)?;
-            }
-            setup
-        }
+        None => setup::settle(data.as_ref(), options)?,
     };
-    setup.encoder.check()?;
+    suits(&setup, options, data.as_ref())?;
+    // Nothing is written before here, for a run that is refused.
+    folder.open()?;
+    if earlier.is_none() {
+        folder.forget()?;
+        if let Some(tokenizer) = &setup.tokenizer {
+            folder.write_tokenizer(&tokenizer.json)?;
+        }
+    }
     Run::new(data, options, folder, setup, earlier)?.to_the_end(tell)
 }
 
@@ -140,6 +149,23 @@ pub(super) fn check(data: &dyn Dataset, options: &PretrainOptions) -> Result<()>
             "{} examples are too few to learn from; give at least 4",
             data.len()
         )));
+    }
+    Ok(())
+}
+
+/// Whether the objectives can train the encoder on the data.
+pub(super) fn suits(setup: &Setup, options: &PretrainOptions, data: &dyn Dataset) -> Result<()> {
+    setup.encoder.check()?;
+    let labeled = (0..data.len()).any(|index| data.label(index).is_some());
+    for WeightedObjective { objective, .. } in &options.objectives {
+        objective.check(&setup.encoder)?;
+        if objective.needs_labels() && !labeled {
+            return Err(Error::Pretrain(format!(
+                "{} reads labels and the data has none; name their column, or choose another \
+                 objective",
+                objective.name()
+            )));
+        }
     }
     Ok(())
 }
@@ -163,7 +189,7 @@ fn fits(
 
 fn other_run(folder: &RunFolder, what: &str) -> Error {
     Error::Pretrain(format!(
-        "{} holds an unfinished run {what}; remove it to begin again, or choose another output",
+        "{} holds a run {what}; remove it to begin again, or choose another output",
         folder.path().display()
     ))
 }
@@ -255,10 +281,10 @@ impl<'a> Run<'a> {
             done,
             examples: self.maker.source.len(),
         });
-        let mut recorder = Recorder::open(self.folder.path(), done)?;
-        let every = self.options.quality_every.unwrap_or(steps.div_ceil(QUALITY_TIMES)).max(1);
+        let mut recorder = Recorder::open(&self.folder, done)?;
+        let every = self.options.quality_every.unwrap_or(usual_pause(steps)).max(1);
         let mut loader = Loader::start(&self.maker, done, self.options.loaders)?;
-        let (mut saved, mut last) = (Instant::now(), Instant::now());
+        let mut saved = Instant::now();
         let mut quality = None;
         for step in done..steps {
             if self.options.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
@@ -266,14 +292,16 @@ impl<'a> Run<'a> {
                 self.save()?;
                 return Err(Error::Interrupted);
             }
+            let before = Instant::now();
             let feed = loader.next()?;
             let mut record = self.step(step, &feed)?;
-            let seconds = last.elapsed().as_secs_f64().max(1e-9);
+            let seconds = before.elapsed().as_secs_f64().max(1e-9);
             if (step + 1) % every == 0 || step + 1 == steps {
                 let found = self.quality()?;
                 quality = Some(found);
                 record.quality = quality;
-                if let Some(reason) = found.collapse() {
+                let told = self.held_out.len() >= FEWEST;
+                if let Some(reason) = found.collapse().filter(|_| told) {
                     tell(Event::Collapse { step: step + 1, reason });
                 }
             }
@@ -286,7 +314,6 @@ impl<'a> Run<'a> {
                 self.save()?;
                 saved = Instant::now();
             }
-            last = Instant::now();
         }
         drop(loader);
         recorder.sync()?;
@@ -405,6 +432,11 @@ impl<'a> Run<'a> {
         };
         finished.write(output, &batch, &expected)
     }
+}
+
+/// Steps from one telling of quality to the next: it should take a small part of the time.
+fn usual_pause(steps: u64) -> u64 {
+    steps.div_ceil(QUALITY_TIMES).max(LEAST_PAUSE)
 }
 
 /// One step of the trainer.

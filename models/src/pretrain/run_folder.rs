@@ -5,14 +5,19 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 
 use crate::encoders::Architecture;
 use crate::error::{Error, Result};
+use crate::lock::FileLock;
 
 const FORMAT: u32 = 1;
 const DESCRIPTION: &str = "run.json";
 const CHECKPOINT: &str = "checkpoint.safetensors";
 const TOKENIZER: &str = "tokenizer.json";
+const LOCK: &str = "lock";
+/// What the names of files begin with that are being written.
+const PARTIAL: &str = ".partial.";
 
 /// What was settled before the first step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,16 +47,66 @@ impl Description {
 }
 
 /// The folder.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct RunFolder {
     path: PathBuf,
+    lock: Option<FileLock>,
 }
 
 impl RunFolder {
-    /// Makes the folder if it is not there.
-    pub(super) fn open(path: PathBuf) -> Result<Self> {
-        fs::create_dir_all(&path).map_err(|e| Error::io("create", &path, e))?;
-        Ok(Self { path })
+    /// The folder, which may not be there yet.
+    pub(super) fn at(path: PathBuf) -> Self {
+        Self { path, lock: None }
+    }
+
+    /// Whether it is there.
+    pub(super) fn exists(&self) -> bool {
+        self.path.is_dir()
+    }
+
+    /// Makes the folder if it is not there, and locks it for as long as this lives. What a
+    /// killed run was about to write is removed.
+    pub(super) fn open(&mut self) -> Result<()> {
+        if self.lock.is_some() {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.path).map_err(|e| Error::io("create", &self.path, e))?;
+        let Some(lock) = FileLock::acquire(&self.path.join(LOCK), || false)? else {
+            return Err(Error::Pretrain(format!(
+                "another process is at work in {}; wait for it, or choose another output",
+                self.path.display()
+            )));
+        };
+        self.lock = Some(lock);
+        let list = |e| Error::io("list", &self.path, e);
+        for entry in fs::read_dir(&self.path).map_err(list)? {
+            let entry = entry.map_err(list)?;
+            let name = entry.file_name();
+            let name = name.as_encoded_bytes();
+            if name.starts_with(PARTIAL.as_bytes()) || name.starts_with(b".checkpoint.") {
+                // What cannot be removed is in nobody's way.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets a checkpoint of a run that was not described.
+    pub(super) fn forget(&self) -> Result<()> {
+        for path in [self.path.join(DESCRIPTION), self.checkpoint()] {
+            match fs::remove_file(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io("remove", &path, e));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A file that is to be renamed.
+    pub(super) fn partial(&self) -> std::io::Result<NamedTempFile> {
+        tempfile::Builder::new().prefix(PARTIAL).tempfile_in(&self.path)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -106,7 +161,7 @@ impl RunFolder {
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.path.join(name);
         let io = |e| Error::io("write", &path, e);
-        let mut file = tempfile::NamedTempFile::new_in(&self.path).map_err(io)?;
+        let mut file = self.partial().map_err(io)?;
         file.write_all(bytes).map_err(io)?;
         file.as_file().sync_all().map_err(io)?;
         file.persist(&path).map_err(|e| Error::io("rename", &path, e.error))?;

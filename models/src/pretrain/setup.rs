@@ -9,6 +9,7 @@ use super::tokenizer::{self, Prepared};
 use crate::data::{Dataset, Kind, Moments, Report, check, moments};
 use crate::encoders::{Architecture, Family, Normalization, Weights};
 use crate::error::{Error, Result};
+use crate::objectives::Tokens;
 
 /// Examples that sizes and normalisation are taken from.
 const SAMPLE: usize = 2000;
@@ -51,9 +52,23 @@ pub(super) fn settle(data: &dyn Dataset, options: &PretrainOptions) -> Result<Se
     };
     match data.kind() {
         Kind::Text => {
-            look(data)?;
+            let wordless = || {
+                Error::Pretrain(
+                    "no text has a word to learn from; look at the data, and at the column that \
+                     is read"
+                        .into(),
+                )
+            };
+            let report = look(data)?;
+            if report.empty + report.unreadable == report.sampled {
+                return Err(wordless());
+            }
             let json = tokenizer::train(data, options.tokenizer, options.vocabulary, options.seed)?;
             let prepared = tokenizer::open(json, options.max_tokens, Path::new("tokenizer.json"))?;
+            let Tokens { vocabulary, special, .. } = &prepared.tokens;
+            if *vocabulary <= special.len() {
+                return Err(wordless());
+            }
             let causal = family == Family::CausalTransformer;
             let encoder =
                 options.size.tokens(prepared.tokens.vocabulary, options.max_tokens, causal);

@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use offshoot::bundle::TextConfig;
 use offshoot::{Tokenizer, Truncation};
-use tokenizers::models::bpe::{BPE, BpeTrainer};
-use tokenizers::models::unigram::{Unigram, UnigramTrainer};
 use tokenizers::models::wordlevel::WordLevel;
-use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
 use tokenizers::normalizers::bert::BertNormalizer;
 use tokenizers::normalizers::utils::Lowercase;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
@@ -17,6 +14,7 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, SplitDelimiterBehavior};
 
+use super::tokenizer_models::{self as models, Words};
 use crate::data::{Dataset, Example, Permutation};
 use crate::error::{Error, Result};
 use crate::objectives::Tokens;
@@ -73,48 +71,35 @@ pub(super) fn train(
             _ => None,
         })
     };
-    let special: Vec<AddedToken> =
-        SPECIAL.iter().map(|&token| AddedToken::from(token, true)).collect();
     let mut tokenizer = match kind {
         TokenizerKind::WordPiece => {
-            let model = WordPiece::builder().unk_token("[UNK]".into()).build().map_err(bad)?;
+            let (normalizer, cut) = (BertNormalizer::new(true, true, None, true), BertPreTokenizer);
+            let words = Words { normalizer: Some(&normalizer), pre_tokenizer: &cut };
+            let model = models::word_piece(texts(), &words, vocabulary, &SPECIAL).map_err(bad)?;
             let mut tokenizer = tokenizers::Tokenizer::new(model);
-            let normalizer = BertNormalizer::new(true, true, None, true);
             tokenizer.with_normalizer(Some(normalizer)).map_err(bad)?;
-            tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
+            tokenizer.with_pre_tokenizer(Some(cut));
             tokenizer.with_decoder(Some(tokenizers::decoders::wordpiece::WordPiece::default()));
-            let trainer = WordPieceTrainer::builder()
-                .show_progress(false)
-                .vocab_size(vocabulary)
-                .special_tokens(special)
-                .build();
-            trained(tokenizer, &mut trainer.into(), texts()).map_err(bad)?
+            tokenizer
         }
         TokenizerKind::Bpe => {
-            let mut tokenizer = tokenizers::Tokenizer::new(BPE::default());
-            tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
+            let cut = ByteLevel::new(false, true, true);
+            let words = Words { normalizer: None, pre_tokenizer: &cut };
+            let model = models::byte_pairs(texts(), &words, vocabulary, &SPECIAL).map_err(bad)?;
+            let mut tokenizer = tokenizers::Tokenizer::new(model);
+            tokenizer.with_pre_tokenizer(Some(cut));
             tokenizer.with_decoder(Some(ByteLevel::default()));
-            let trainer = BpeTrainer::builder()
-                .show_progress(false)
-                .vocab_size(vocabulary)
-                .special_tokens(special)
-                .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
-                .build();
-            trained(tokenizer, &mut trainer.into(), texts()).map_err(bad)?
+            tokenizer
         }
         TokenizerKind::Unigram => {
-            let mut tokenizer = tokenizers::Tokenizer::new(Unigram::default());
+            let cut = Metaspace::new('▁', PrependScheme::Always, true);
+            let words = Words { normalizer: Some(&Lowercase), pre_tokenizer: &cut };
+            let model = models::unigram(texts(), &words, vocabulary, &SPECIAL).map_err(bad)?;
+            let mut tokenizer = tokenizers::Tokenizer::new(model);
             tokenizer.with_normalizer(Some(Lowercase)).map_err(bad)?;
-            tokenizer.with_pre_tokenizer(Some(Metaspace::new('▁', PrependScheme::Always, true)));
-            tokenizer.with_decoder(Some(Metaspace::new('▁', PrependScheme::Always, true)));
-            let trainer = UnigramTrainer::builder()
-                .show_progress(false)
-                .vocab_size(vocabulary as u32)
-                .special_tokens(special)
-                .unk_token(Some("[UNK]".into()))
-                .build()
-                .map_err(|error| Error::Pretrain(error.to_string()))?;
-            trained(tokenizer, &mut trainer.into(), texts()).map_err(bad)?
+            tokenizer.with_pre_tokenizer(Some(cut.clone()));
+            tokenizer.with_decoder(Some(cut));
+            tokenizer
         }
         TokenizerKind::Residues => {
             let names = SPECIAL.iter().map(|&token| token.to_owned());
@@ -129,10 +114,11 @@ pub(super) fn train(
             let each = SplitPattern::Regex(".".into());
             let split = Split::new(each, SplitDelimiterBehavior::Isolated, false).map_err(bad)?;
             tokenizer.with_pre_tokenizer(Some(split));
-            tokenizer.add_special_tokens(special).map_err(bad)?;
             tokenizer
         }
     };
+    let special = SPECIAL.iter().map(|&token| AddedToken::from(token, true));
+    tokenizer.add_special_tokens(special).map_err(bad)?;
     let id = |token: &str| tokenizer.token_to_id(token).unwrap_or(0);
     let close = TemplateProcessing::builder()
         .try_single("[CLS] $A [SEP]")
@@ -143,15 +129,6 @@ pub(super) fn train(
         .map_err(|error| Error::Pretrain(error.to_string()))?;
     tokenizer.with_post_processor(Some(close));
     tokenizer.to_string(false).map(String::into_bytes).map_err(bad)
-}
-
-fn trained(
-    mut tokenizer: tokenizers::Tokenizer,
-    trainer: &mut tokenizers::models::TrainerWrapper,
-    texts: impl Iterator<Item = String> + Send,
-) -> tokenizers::Result<tokenizers::Tokenizer> {
-    tokenizer.train(trainer, texts)?;
-    Ok(tokenizer)
 }
 
 /// Reads a `tokenizer.json` for an encoder of so many positions.

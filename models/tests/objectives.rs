@@ -1,0 +1,225 @@
+//! Every encoder and every objective against PyTorch: figures of `reference/objectives/make.py`.
+
+use std::collections::BTreeMap;
+
+use ndarray::ArrayD;
+use offshoot::Engine;
+use offshoot::trainer::{StateKind, Tensor, Trainer, TrainerOptions};
+use offshoot_export::graph::{self, Graph, Lowering};
+use offshoot_export::program::{ProcedureGraph, ProgramBuilder};
+use offshoot_export::training::optimizers::AdamW;
+use offshoot_export::training::{AVERAGE, LEARNING_RATE, TrainingOptions, TrainingStep};
+use offshoot_models::encoders::{Architecture, Network, Weights};
+use offshoot_models::objectives::{self, NAMES, Objective};
+use serde::Deserialize;
+
+#[derive(Debug, Deserialize)]
+struct Case {
+    name: String,
+    encoder: Architecture,
+    objective: Option<String>,
+    inputs: BTreeMap<String, Input>,
+    embedding: Option<Vec<f64>>,
+    loss: Option<f64>,
+    gradient_norm: Option<f64>,
+    weights: Option<usize>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Input {
+    element: String,
+    shape: Vec<usize>,
+    values: Vec<f64>,
+}
+
+impl Input {
+    fn fed(&self) -> Tensor<'static> {
+        let array = ArrayD::from_shape_vec(self.shape.clone(), self.values.clone()).unwrap();
+        match self.element.as_str() {
+            "uint8" => array.mapv(|v| v as u8).into(),
+            "int64" => array.mapv(|v| v as i64).into(),
+            _ => array.mapv(|v| v as f32).into(),
+        }
+    }
+}
+
+fn cases() -> Vec<Case> {
+    serde_json::from_str(include_str!("reference/objectives/cases.json")).unwrap()
+}
+
+fn trainer(builder: &ProgramBuilder) -> Trainer {
+    if std::env::var_os(offshoot::library::LIBRARY_VARIABLE).is_none() {
+        offshoot_models::packages::onnx_runtime(&mut |_| {}).expect("ONNX Runtime's package");
+    }
+    let options = TrainerOptions::new().engine(Engine::load().unwrap());
+    Trainer::new(&builder.build().unwrap(), &options).unwrap()
+}
+
+/// SplitMix64's mixing of 64 bits.
+fn mix(z: u64) -> u64 {
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// The value of a weight, as `reference/objectives/networks.py` has it.
+fn weight(name: &str, dims: &[usize]) -> Vec<f32> {
+    let state = name.bytes().fold(0, |state, byte| mix(state ^ u64::from(byte)));
+    let plain = name.strip_suffix(AVERAGE).unwrap_or(name);
+    let (offset, scale) = if plain.ends_with("norm.weight") {
+        (1.0, 0.2)
+    } else if plain.ends_with(".bias") {
+        (0.0, 0.1)
+    } else {
+        (0.0, 0.5)
+    };
+    (1..=dims.iter().product::<usize>() as u64)
+        .map(|at| {
+            let bits = mix(state.wrapping_add(at.wrapping_mul(0x9e37_79b9_7f4a_7c15))) >> 40;
+            (offset + scale * (bits as f64 / f64::from(1 << 23) - 1.0)) as f32
+        })
+        .collect()
+}
+
+/// An objective with the small heads of `reference/objectives/losses.py`, all else as usual.
+fn small(name: &str) -> Box<dyn Objective> {
+    let projector = vec![12, 8];
+    match name {
+        "denoising" => Box::new(objectives::Denoising { decoder: 24 }),
+        "masked-patches" => Box::new(objectives::MaskedPatches {
+            decoder_width: 16,
+            decoder_layers: 1,
+            ..Default::default()
+        }),
+        "simclr" => Box::new(objectives::SimClr { projector, ..Default::default() }),
+        "neighborhood" => Box::new(objectives::Neighborhood { projector, ..Default::default() }),
+        "vicreg" => Box::new(objectives::Vicreg { projector, ..Default::default() }),
+        "barlow-twins" => Box::new(objectives::BarlowTwins { projector, ..Default::default() }),
+        "simsiam" => Box::new(objectives::SimSiam { projector, predictor: 6 }),
+        "self-distillation" => Box::new(objectives::SelfDistillation {
+            prototypes: 10,
+            projector,
+            ..Default::default()
+        }),
+        "sigreg" => Box::new(objectives::SigReg { projector, directions: 6, ..Default::default() }),
+        "supervised-contrastive" => {
+            Box::new(objectives::SupervisedContrastive { projector, ..Default::default() })
+        }
+        other => objectives::named(other).unwrap(),
+    }
+}
+
+fn close(found: f64, expected: f64, tolerance: f64) -> Result<(), String> {
+    let off = (found - expected).abs() / expected.abs();
+    if off <= tolerance { Ok(()) } else { Err(format!("{found}, not {expected} ({off:.1e} off)")) }
+}
+
+/// Loss, norm of the gradients and number of weights of a case.
+fn one_step(case: &Case, name: &str) -> (f64, f64, usize) {
+    let objective = small(name);
+    objective.check(&case.encoder).unwrap();
+    let mut graph = Graph::new("step", Lowering::Standard);
+    let mut weights = Weights::random(0);
+    let mut net = Network { graph: &mut graph, weights: &mut weights };
+    let loss = objective.loss(&mut net, &case.encoder).unwrap();
+    let parameters = weights.without_suffix(AVERAGE);
+    let options =
+        TrainingOptions { average_decay: objective.teacher_decay(), ..Default::default() };
+    let step = TrainingStep::new(graph, loss, &parameters, &AdamW::default(), &options).unwrap();
+    let mut trainer = trainer(&step.program("case").unwrap());
+    let described: Vec<(String, StateKind, Vec<usize>)> =
+        trainer.describe().map(|(name, kind, _, dims)| (name.into(), kind, dims.into())).collect();
+    let mut count = 0;
+    for (name, kind, dims) in described {
+        if !matches!(kind, StateKind::Parameter | StateKind::Average) {
+            continue;
+        }
+        if kind == StateKind::Parameter {
+            count += dims.iter().product::<usize>();
+        }
+        let values = ArrayD::from_shape_vec(dims.clone(), weight(&name, &dims)).unwrap();
+        trainer.set_state(&name, Tensor::from(values)).unwrap();
+    }
+    let names: Vec<String> = case.inputs.keys().map(|input| format!("{name}.{input}")).collect();
+    let mut inputs: Vec<(&str, Tensor<'_>)> =
+        names.iter().map(String::as_str).zip(case.inputs.values().map(Input::fed)).collect();
+    inputs.push((LEARNING_RATE, 0.0f32.into()));
+    let outputs = trainer.step(&inputs).unwrap();
+    let norm = outputs.scalar("gradient_norm").unwrap();
+    (outputs.loss().unwrap().into(), norm.into(), count)
+}
+
+#[test]
+fn losses_and_gradients_are_pytorchs() {
+    let mut failed = Vec::new();
+    let mut seen = Vec::new();
+    for case in cases() {
+        let Some(name) = &case.objective else { continue };
+        seen.push(name.clone());
+        let (loss, norm, weights) = one_step(&case, name);
+        assert_eq!(Some(weights), case.weights, "{}", case.name);
+        for (what, found, expected, tolerance) in [
+            ("loss", loss, case.loss.unwrap(), 1e-5),
+            ("gradient norm", norm, case.gradient_norm.unwrap(), 1e-4),
+        ] {
+            if let Err(reason) = close(found, expected, tolerance) {
+                failed.push(format!("{}: the {what} is {reason}", case.name));
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    seen.dedup();
+    assert_eq!(seen, NAMES);
+}
+
+/// The encoder alone, with the weights of the cases.
+fn encoder_graph(encoder: &Architecture, name: &str, lowering: Lowering) -> Graph {
+    let build = |weights: &mut Weights| {
+        let mut graph = Graph::new(name, lowering);
+        let mut net = Network { graph: &mut graph, weights };
+        let input = encoder.input(&mut net, "", "batch").unwrap();
+        let features = encoder.encode(&mut net, input).unwrap();
+        assert_eq!(features.width, encoder.width());
+        graph.output("embedding", features.pooled).unwrap();
+        graph
+    };
+    let mut random = Weights::random(0);
+    let graph = build(&mut random);
+    let given = random.made().iter().map(|(name, value)| {
+        let shape = &graph.tensor_type(*value).unwrap().shape;
+        let dims: Vec<usize> = shape.iter().map(|dim| dim.fixed().unwrap()).collect();
+        (name.clone(), graph::Tensor::from_f32(&dims, &weight(name, &dims)))
+    });
+    build(&mut Weights::trained(given.collect()))
+}
+
+#[test]
+fn embeddings_are_pytorchs_with_either_lowering() {
+    let mut failed = Vec::new();
+    for case in cases() {
+        let Some(expected) = &case.embedding else { continue };
+        case.encoder.check().unwrap();
+        let mut builder = ProgramBuilder::new("encoder");
+        let lowerings = [("standard", Lowering::Standard), ("fused", Lowering::OnnxRuntime)];
+        for (name, lowering) in lowerings {
+            let graph = encoder_graph(&case.encoder, name, lowering);
+            builder.procedure(ProcedureGraph::new(name, graph)).unwrap();
+        }
+        let mut trainer = trainer(&builder);
+        let inputs: Vec<(&str, Tensor<'_>)> =
+            case.inputs.iter().map(|(name, input)| (name.as_str(), input.fed())).collect();
+        let largest = expected.iter().fold(0.0f64, |most, v| most.max(v.abs()));
+        for (name, _) in lowerings {
+            let outputs = trainer.run(name, &inputs).unwrap();
+            let found = outputs.get("embedding").unwrap().array::<f32>().unwrap().to_owned();
+            assert_eq!(found.shape()[1], case.encoder.width());
+            assert_eq!(found.len(), expected.len());
+            let off = found.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).abs());
+            let most = off.fold(0.0, f64::max) / largest;
+            if most.is_nan() || most > 1e-5 {
+                failed.push(format!("{}, {name}: {most:.1e} off", case.name));
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
