@@ -85,7 +85,9 @@ fn describe(bundle: &Bundle) -> String {
             "data",
             format!("{} examples, {}", grouped(pretraining.examples), { &pretraining.data_digest }),
         );
-        for (name, value) in &pretraining.options {
+        // The architecture is for runs that go on with the encoder.
+        let options = pretraining.options.iter().filter(|(name, _)| *name != "architecture");
+        for (name, value) in options {
             line("option", format!("{name}: {value}"));
         }
     }

@@ -30,6 +30,9 @@ const CURVE: &str = "curve.svg";
 /// Learning rate at its highest for an encoder that others have trained.
 const IMPORTED_RATE: f32 = 5e-5;
 
+/// Examples held out for its figures of quality: each takes it much longer than a small encoder.
+const IMPORTED_HELD_OUT: usize = 256;
+
 const EXAMPLES: &str = "\
 Examples:
   offshoot pretrain photos/ --minutes 15 -o parts.offshoot
@@ -355,6 +358,7 @@ fn options(args: &Args, data: &dyn Dataset, interrupt: &Interrupt) -> Result<Pre
     options.batch = args.batch.map_or(if text { 64 } else { 128 }, NonZeroUsize::get);
     if imported {
         options.learning_rate = IMPORTED_RATE;
+        options.held_out = IMPORTED_HELD_OUT;
     }
     if let Some(rate) = args.learning_rate {
         options.learning_rate = rate;

@@ -117,6 +117,10 @@ fn an_encoder_of_texts_learns_predicts_and_is_continued_from() {
     assert_eq!(second["text"], first["text"]);
     assert_eq!(second["parameters"], first["parameters"]);
     place.offshoot(&["embed", "f.offshoot", "--one", "fresh grey"]).assert().success();
+    // Objectives whose rows are of different lengths share a step.
+    let both = ["corpus.txt", "--init", "e.offshoot", "--objective"];
+    let both = [&both[..], &["masked-token+0.1*simclr+replaced-token+vicreg"]].concat();
+    pretrain(&place, &[&both[..], &["-o", "h.offshoot"], &short].concat()).success();
     // The encoder that is read is not replaced, and another kind of data is refused.
     let over = [&init[..], &["-o", "e.offshoot", "--force"], &short].concat();
     refused(&place, &over, 2, &["would be replaced while it is read"]);
@@ -217,7 +221,7 @@ fn a_preview_shows_what_a_run_is_fed_and_trains_nothing() {
 fn a_collapse_is_told_once() {
     let place = Workplace::new();
     // All texts are the same, and so are their embeddings.
-    place.write("corpus.txt", "the same text\n".repeat(60));
+    place.write("corpus.txt", "the same text\n".repeat(120));
     let args = ["corpus.txt", "-o", "e.offshoot", "--steps", "4", "--batch", "8"];
     let args = [&args[..], &["--objective", "masked-token", "--vocabulary", "100"]].concat();
     let said = stderr(&pretrain(&place, &args).success());
@@ -271,7 +275,7 @@ fn goes_on(place: &Workplace, data: &[&str]) {
     // Another command does not go on with it.
     let other = [&args[..], &["cut.offshoot", "--seed", "1"]].concat();
     let said = stderr(&place.offshoot(&other).assert().code(3));
-    assert!(said.contains("cut.run holds an unfinished run with other options"), "{said}");
+    assert!(said.contains("cut.run holds a run with other options"), "{said}");
 
     let said = stderr(&place.offshoot(&cut).assert().success());
     assert!(said.contains("going on after"), "{said}");

@@ -73,6 +73,11 @@ pub enum Input {
     Signals(Value),
 }
 
+/// An unknown size of inputs whose names begin with `prefix`: it differs between objectives.
+pub(crate) fn own_dim(prefix: &str, name: &str) -> Dim {
+    Dim::symbol(&format!("{}{name}", prefix.replace(['.', '-'], "_")))
+}
+
 /// What an encoder makes of a batch.
 #[derive(Debug, Clone, Copy)]
 pub struct Features {
@@ -224,8 +229,10 @@ impl Architecture {
             return Ok(Input::Signals(g.input(&name, ElementType::Float32, shape)?));
         }
         let int = ElementType::Int64;
-        let ids = g.input(&format!("{prefix}input_ids"), int, shape![rows.clone(), "tokens"])?;
-        let mask = g.input(&format!("{prefix}attention_mask"), int, shape![rows, "tokens"])?;
+        let tokens = own_dim(prefix, "tokens");
+        let shape = shape![rows, tokens];
+        let ids = g.input(&format!("{prefix}input_ids"), int, shape.clone())?;
+        let mask = g.input(&format!("{prefix}attention_mask"), int, shape)?;
         Ok(Input::Tokens { ids, mask, dropout: None })
     }
 

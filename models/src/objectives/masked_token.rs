@@ -6,7 +6,9 @@ use offshoot_export::shape;
 use offshoot_export::training::losses;
 
 use super::{Batch, Draw, Feed, Objective, Preparation, unsuitable};
-use crate::encoders::{Architecture, Init, Input, Network, TokenTransformer, rows_of, rows_times};
+use crate::encoders::{
+    Architecture, Init, Input, Network, TokenTransformer, own_dim, rows_of, rows_times,
+};
 use crate::error::Result;
 
 /// Masked language modelling (Devlin et al., 2018, arXiv:1810.04805): a share of the tokens is
@@ -74,8 +76,9 @@ pub(super) fn bidirectional(name: &str, encoder: &Architecture) -> Result<()> {
 /// The inputs `positions` and `labels`, int64 `[chosen]`: flat places of tokens in
 /// `[batch · tokens]`, and what they are.
 pub(super) fn chosen(g: &mut Graph, prefix: &str) -> Result<(Value, Value)> {
-    let positions = g.input(&format!("{prefix}positions"), ElementType::Int64, shape!["chosen"])?;
-    let labels = g.input(&format!("{prefix}labels"), ElementType::Int64, shape!["chosen"])?;
+    let shape = shape![own_dim(prefix, "chosen")];
+    let positions = g.input(&format!("{prefix}positions"), ElementType::Int64, shape.clone())?;
+    let labels = g.input(&format!("{prefix}labels"), ElementType::Int64, shape)?;
     Ok((positions, labels))
 }
 

@@ -6,7 +6,7 @@ use offshoot_export::training::losses;
 
 use super::masked_token::{bidirectional, chosen, ids_and_mask, token_scores};
 use super::{Batch, Draw, Feed, Objective, Preparation, unsuitable};
-use crate::encoders::{Architecture, Input, Network, TokenTransformer};
+use crate::encoders::{Architecture, Input, Network, TokenTransformer, own_dim};
 use crate::error::Result;
 
 /// Replaced token detection (Clark et al., 2020, arXiv:2003.10555, "ELECTRA"): a generator of
@@ -56,8 +56,8 @@ impl Objective for ReplacedToken {
         let input = encoder.input(net, "replaced-token.", "batch")?;
         let (ids, mask) = ids_and_mask(input).ok_or_else(not_tokens)?;
         let (positions, labels) = chosen(net.graph, "replaced-token.")?;
-        let uniform =
-            net.graph.input("replaced-token.uniform", ElementType::Float32, shape!["chosen"])?;
+        let shape = shape![own_dim("replaced-token.", "chosen")];
+        let uniform = net.graph.input("replaced-token.uniform", ElementType::Float32, shape)?;
 
         let generator = Self::generator(tokens);
         let scores = net.with_prefix("replaced-token.generator.", |net| {

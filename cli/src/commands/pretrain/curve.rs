@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use plotters::backend::SVGBackend;
+use plotters::backend::{DrawingBackend, SVGBackend};
 use plotters::drawing::IntoDrawingArea;
 use plotters::style::text_anchor::HPos;
 use plotters::style::{RGBColor, WHITE};
@@ -84,30 +84,32 @@ fn means(series: &Series) -> Series {
 fn draw(course: &Course, title: &str) -> Result<String> {
     register()?;
     let mut svg = String::new();
+    let size = (SIZE.0.unsigned_abs(), SIZE.1.unsigned_abs());
     {
-        let size = (SIZE.0.unsigned_abs(), SIZE.1.unsigned_abs());
         let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
-        let canvas = Canvas { area, scale: 1 };
-        canvas.area.fill(&WHITE).map_err(failed)?;
-        canvas.text("Loss over the run", (SIDES.0, 26.0), 23.0, INK, HPos::Left)?;
-        canvas.text(title, (SIDES.0, 53.0), 14.5, FAINT_INK, HPos::Left)?;
-        let last = course.losses.last().map_or(1.0, |(step, _)| *step);
-        let heights = if course.figures.is_empty() { LOSS_ALONE } else { LOSS };
-        let panel = Panel { left: SIDES.0, right: SIDES.1, heights, last };
-        panel.draw(&canvas, "loss", &means(&course.losses), COLORS[0], false)?;
-        let count = course.figures.len().max(1) as f64;
-        let width = (SIDES.1 - SIDES.0 - BETWEEN * (count - 1.0)) / count;
-        for (at, (title, series)) in course.figures.iter().enumerate() {
-            let left = SIDES.0 + at as f64 * (width + BETWEEN);
-            let panel = Panel { left, right: left + width, heights: QUALITY, last };
-            panel.draw(&canvas, title, series, COLORS[(at + 1) % COLORS.len()], true)?;
-        }
-        let middle = (SIDES.0 + SIDES.1) / 2.0;
-        let below = f64::from(SIZE.1) - 24.0;
-        canvas.text("steps", (middle, below), 14.5, INK, HPos::Center)?;
-        canvas.area.present().map_err(failed)?;
+        draw_on(&Canvas { area, scale: 1 }, course, title)?;
     }
     Ok(svg)
+}
+
+fn draw_on<B: DrawingBackend>(canvas: &Canvas<B>, course: &Course, title: &str) -> Result {
+    canvas.area.fill(&WHITE).map_err(failed)?;
+    canvas.text("Loss over the run", (SIDES.0, 26.0), 23.0, INK, HPos::Left)?;
+    canvas.text(title, (SIDES.0, 53.0), 14.5, FAINT_INK, HPos::Left)?;
+    let last = course.losses.last().map_or(1.0, |(step, _)| *step);
+    let heights = if course.figures.is_empty() { LOSS_ALONE } else { LOSS };
+    let panel = Panel { left: SIDES.0, right: SIDES.1, heights, last };
+    panel.draw(canvas, "loss", &means(&course.losses), COLORS[0], false)?;
+    let count = course.figures.len().max(1) as f64;
+    let width = (SIDES.1 - SIDES.0 - BETWEEN * (count - 1.0)) / count;
+    for (at, (title, series)) in course.figures.iter().enumerate() {
+        let left = SIDES.0 + at as f64 * (width + BETWEEN);
+        let panel = Panel { left, right: left + width, heights: QUALITY, last };
+        panel.draw(canvas, title, series, COLORS[(at + 1) % COLORS.len()], true)?;
+    }
+    let middle = (SIDES.0 + SIDES.1) / 2.0;
+    canvas.text("steps", (middle, f64::from(SIZE.1) - 24.0), 14.5, INK, HPos::Center)?;
+    canvas.area.present().map_err(failed)
 }
 
 /// A part of the picture with axes of its own.
@@ -121,9 +123,9 @@ struct Panel {
 }
 
 impl Panel {
-    fn draw(
+    fn draw<B: DrawingBackend>(
         &self,
-        canvas: &Canvas<SVGBackend<'_>>,
+        canvas: &Canvas<B>,
         title: &str,
         series: &Series,
         color: RGBColor,
