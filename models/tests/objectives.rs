@@ -9,8 +9,8 @@ use offshoot_export::graph::{self, Graph, Lowering};
 use offshoot_export::program::{ProcedureGraph, ProgramBuilder};
 use offshoot_export::training::optimizers::AdamW;
 use offshoot_export::training::{AVERAGE, LEARNING_RATE, TrainingOptions, TrainingStep};
-use offshoot_models::encoders::{Architecture, Network, Weights};
-use offshoot_models::objectives::{self, NAMES, Objective};
+use offshoot_models::encoders::{Architecture, Family, Network, Normalization, Size, Weights};
+use offshoot_models::objectives::{self, Batch, Draw, NAMES, Objective, Preparation, Rows, Tokens};
 use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
@@ -222,4 +222,117 @@ fn embeddings_are_pytorchs_with_either_lowering() {
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+const SPECIAL: [u32; 5] = [0, 1, 2, 3, 4];
+
+/// Texts with special tokens at both ends, and what an objective feeds its graph for them.
+fn fed(name: &str, causal: bool, texts: &[Vec<u32>]) -> BTreeMap<String, Vec<i64>> {
+    let encoder = Size::Tiny.tokens(60, 32, causal);
+    let tokens =
+        Tokens { vocabulary: 60, pad: 0, mask: 4, special: SPECIAL.to_vec(), max_tokens: 32 };
+    let preparation = Preparation::new(encoder, Some(tokens));
+    let batch = Batch { rows: Rows::Texts(texts.to_vec()), labels: vec![7, -1, 7, -1] };
+    let draw = Draw { seed: 1, step: 2, purpose: name };
+    let feed = small(name).feed(&batch, &preparation, &draw).unwrap();
+    let integers = feed.into_iter().filter_map(|(input, value)| {
+        let values = value.array::<i64>().ok()?.iter().copied().collect();
+        Some((input.strip_prefix(&format!("{name}.")).unwrap().to_owned(), values))
+    });
+    integers.collect()
+}
+
+fn texts() -> Vec<Vec<u32>> {
+    let text = |length: u32| [vec![2], (0..length).map(|n| 10 + n).collect(), vec![3]].concat();
+    vec![text(20), text(9), text(30), text(1)]
+}
+
+/// Rows of ids under their mask.
+fn rows(fed: &BTreeMap<String, Vec<i64>>, count: usize) -> Vec<Vec<u32>> {
+    let (ids, mask) = (&fed["input_ids"], &fed["attention_mask"]);
+    let width = ids.len() / count;
+    let real = |(ids, mask): (&[i64], &[i64])| {
+        let length = mask.iter().sum::<i64>() as usize;
+        assert!(mask[..length].iter().all(|&m| m == 1) && ids[length..].iter().all(|&id| id == 0));
+        ids[..length].iter().map(|&id| id as u32).collect()
+    };
+    ids.chunks(width).zip(mask.chunks(width)).map(real).collect()
+}
+
+#[test]
+fn hidden_tokens_are_ordinary_ones_and_their_labels_bring_them_back() {
+    for (name, all_masked) in [("masked-token", false), ("replaced-token", true)] {
+        let fed = fed(name, false, &texts());
+        let mut ids = fed["input_ids"].clone();
+        for (&at, &label) in fed["positions"].iter().zip(&fed["labels"]) {
+            assert!(label >= 10);
+            assert!(!all_masked || ids[at as usize] == 4);
+            ids[at as usize] = label;
+        }
+        // 15 % of 20, 9, 30 and 1 ordinary tokens, and at least one.
+        assert_eq!(fed["positions"].len(), 3 + 1 + 5 + 1);
+        let mut whole = fed.clone();
+        whole.insert("input_ids".into(), ids);
+        assert_eq!(rows(&whole, 4), texts());
+    }
+}
+
+#[test]
+fn each_token_is_to_be_told_from_the_place_before_it() {
+    let fed = fed("autoregressive", true, &texts());
+    assert_eq!(rows(&fed, 4), texts());
+    let pairs: Vec<(i64, i64)> =
+        fed["positions"].iter().copied().zip(fed["labels"].iter().copied()).collect();
+    let mut expected = Vec::new();
+    for (row, text) in texts().iter().enumerate() {
+        for at in 1..text.len() {
+            expected.push(((row * 32 + at - 1) as i64, i64::from(text[at])));
+        }
+    }
+    assert_eq!(pairs, expected);
+}
+
+#[test]
+fn halves_of_a_text_make_it_up() {
+    let fed = rows(&fed("multiple-negatives", false, &texts()), 8);
+    for (row, text) in texts().iter().enumerate().take(3) {
+        let (first, second) = (&fed[row], &fed[row + 4]);
+        assert!(first.len() > 2 && second.len() > 2);
+        let joined = [&first[..first.len() - 1], &second[1..]].concat();
+        assert_eq!(joined, *text);
+        assert_eq!((first.last(), second.first()), (Some(&3), Some(&2)));
+    }
+}
+
+#[test]
+fn an_example_without_a_label_is_a_class_of_its_own() {
+    let fed = fed("supervised-contrastive", false, &texts());
+    let labels = &fed["labels"];
+    assert_eq!((labels[0], labels[2]), (7, 7));
+    assert_eq!(labels[..4], labels[4..]);
+    assert!(labels[1] != labels[3] && labels[1] != 7 && labels[3] != 7);
+}
+
+#[test]
+fn hidden_patches_and_seen_ones_are_all_and_their_order_brings_them_back() {
+    let normalization = Normalization { mean: vec![0.0], deviation: vec![1.0] };
+    let encoder = Size::Tiny.signal(Family::SignalTransformer, [1, 80], normalization);
+    let preparation = Preparation::new(encoder, None);
+    let signals = vec![ndarray::Array2::ones((1, 80)); 3];
+    let batch = Batch { rows: Rows::Signals(signals), labels: Vec::new() };
+    let draw = Draw { seed: 1, step: 2, purpose: "masked-patches" };
+    let feed = small("masked-patches").feed(&batch, &preparation, &draw).unwrap();
+    let part = |name: &str| -> Vec<i64> {
+        let (_, value) = feed.iter().find(|(input, _)| input.ends_with(name)).unwrap();
+        value.array::<i64>().unwrap().iter().copied().collect()
+    };
+    let (seen, hidden, order) = (part("seen"), part("hidden"), part("order"));
+    assert_eq!((seen.len(), hidden.len()), (3 * 2, 3 * 6));
+    for row in 0..3 {
+        let joined = [&seen[2 * row..2 * row + 2], &hidden[6 * row..6 * row + 6]].concat();
+        let first = 8 * row as i64;
+        for (at, &place) in order[8 * row..8 * row + 8].iter().enumerate() {
+            assert_eq!(joined[(place - first) as usize], first + at as i64);
+        }
+    }
 }

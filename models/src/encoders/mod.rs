@@ -243,7 +243,7 @@ impl Architecture {
     pub fn check(&self) -> Result<()> {
         let bad = |reason: String| Err(Error::Pretrain(format!("a {}: {reason}", self.name())));
         let heads = |width: usize, heads: usize| {
-            if heads == 0 || width == 0 || width % (2 * heads) != 0 {
+            if heads == 0 || width == 0 || !width.is_multiple_of(2 * heads) {
                 return bad(format!("the width {width} is no even multiple of {heads} heads"));
             }
             Ok(())

@@ -169,3 +169,32 @@ fn draw(seed: u64, name: &str, dims: &[usize], init: Init) -> Vec<f32> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use offshoot_export::graph::Lowering;
+
+    use super::*;
+
+    fn value(weights: &mut Weights, name: &str, dims: &[usize]) -> Result<Vec<f64>> {
+        let mut g = Graph::new("g", Lowering::Standard);
+        weights.get(&mut g, name, dims, Init::Normal(1.0))?;
+        Ok(g.initializers()[0].1.to_f64().unwrap())
+    }
+
+    #[test]
+    fn a_missing_weight_is_drawn_or_refused() {
+        let given = BTreeMap::from([("a".to_owned(), Tensor::from_f32(&[2], &[3.0, 4.0]))]);
+        let mut trained = Weights::trained(given.clone());
+        assert_eq!(value(&mut trained, "a", &[2]).unwrap(), [3.0, 4.0]);
+        let message = value(&mut trained, "b", &[2]).unwrap_err().to_string();
+        assert!(message.contains("no weight `b`"), "{message}");
+        let mut other = Weights::trained(given.clone());
+        let message = value(&mut other, "a", &[3]).unwrap_err().to_string();
+        assert!(message.contains("dimensions [2] and the encoder wants [3]"), "{message}");
+        // A seed of 0 is one as any other.
+        let drawn = |seed| value(&mut Weights::partly(given.clone(), seed), "b", &[2]).unwrap();
+        assert_eq!(drawn(0), value(&mut Weights::random(0), "b", &[2]).unwrap());
+        assert_ne!(drawn(0), drawn(1));
+    }
+}

@@ -15,10 +15,11 @@ use crate::error::Result;
 /// Pulley, 1983):
 ///
 /// ```text
-/// L = (1-λ) mean ‖z - z̄‖² + λ mean_a n ∫₀³ 2 w(t) |φ_a(t) - e^(-t²/2)|² dt,   w(t) = e^(-t²/2)
+/// L = (1-λ) mean (z - z̄)² + λ mean_a n ∫₀³ 2 w(t) |φ_a(t) - e^(-t²/2)|² dt,   w(t) = e^(-t²/2)
 /// ```
 ///
-/// The integral is taken by the trapezoidal rule.
+/// The first mean is over rows and numbers, `n` the number of rows of a view. The integral is
+/// taken by the trapezoidal rule.
 #[derive(Debug, Clone)]
 pub struct SigReg {
     /// λ.

@@ -5,6 +5,7 @@
 //! was killed and resumed ends in the same bundle, byte for byte.
 
 mod finish;
+mod fits;
 mod init;
 mod loader;
 mod options;

@@ -8,7 +8,7 @@ use offshoot::{Image, Tokenizer};
 
 use super::loader::Maker;
 use super::options::PretrainOptions;
-use super::{run, setup};
+use super::{fits, setup};
 use crate::augment::preview::{contact_sheet, plot, range, text_table};
 use crate::data::Dataset;
 use crate::encoders::Architecture;
@@ -44,9 +44,9 @@ pub fn preview(
     rows: usize,
     views: usize,
 ) -> Result<Preview> {
-    run::check(data.as_ref(), options)?;
+    fits::run(data.as_ref(), options)?;
     let setup = setup::settle(data.as_ref(), options)?;
-    run::suits(&setup, options, data.as_ref())?;
+    fits::objectives(&setup, options, data.as_ref())?;
     let (maker, _) = Maker::new(data, options, &setup)?;
     let mut indices = maker.indices(0);
     indices.truncate(rows.max(1));

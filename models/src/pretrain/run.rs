@@ -15,9 +15,8 @@ use offshoot_export::graph::Tensor;
 use offshoot_export::training::{AVERAGE, LEARNING_RATE};
 
 use super::finish::Finished;
-use super::init;
 use super::loader::{Loader, Maker};
-use super::options::{Budget, PretrainOptions, Start, WeightedObjective};
+use super::options::{Budget, PretrainOptions, Start};
 use super::program::{self, Settings};
 use super::quality::Quality;
 use super::record::{Recorder, StepRecord, curve};
@@ -25,6 +24,7 @@ use super::run_folder::{Description, RunFolder};
 use super::schedule::Schedule;
 use super::setup::{self, Setup};
 use super::source::Source;
+use super::{fits, init};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::objectives::{Batch, Feed};
@@ -103,7 +103,7 @@ pub fn pretrain(
     options: &PretrainOptions,
     tell: &mut dyn FnMut(Event),
 ) -> Result<Pretrained> {
-    check(data.as_ref(), options)?;
+    fits::run(data.as_ref(), options)?;
     let mut folder = RunFolder::at(options.run_folder());
     if folder.exists() {
         folder.open()?;
@@ -111,13 +111,14 @@ pub fn pretrain(
     let earlier = folder.earlier()?;
     let setup = match &earlier {
         Some(earlier) => {
-            fits(earlier, options, data.as_ref(), &folder)?;
+            fits::earlier(earlier, options, data.as_ref(), &folder)?;
             match &options.start {
                 Start::Init { bundle } => {
                     let setup = init::read(bundle, data.kind(), options)?;
                     let digest = setup.origin.as_ref().map(|origin| origin.bundle.digest());
                     if earlier.init.as_deref() != digest {
-                        return Err(other_run(&folder, "that began with another encoder"));
+                        let what = "that began with another encoder";
+                        return Err(fits::other_run(&folder, earlier, what));
                     }
                     setup
                 }
@@ -129,7 +130,7 @@ pub fn pretrain(
         }
         None => setup::settle(data.as_ref(), options)?,
     };
-    suits(&setup, options, data.as_ref())?;
+    fits::objectives(&setup, options, data.as_ref())?;
     // Nothing is written before here, for a run that is refused.
     folder.open()?;
     if earlier.is_none() {
@@ -138,60 +139,7 @@ pub fn pretrain(
             folder.write_tokenizer(&tokenizer.json)?;
         }
     }
-    Run::new(data, options, folder, setup, earlier)?.to_the_end(tell)
-}
-
-/// Whether a run can begin.
-pub(super) fn check(data: &dyn Dataset, options: &PretrainOptions) -> Result<()> {
-    options.check()?;
-    if data.len() < 4 {
-        return Err(Error::Pretrain(format!(
-            "{} examples are too few to learn from; give at least 4",
-            data.len()
-        )));
-    }
-    Ok(())
-}
-
-/// Whether the objectives can train the encoder on the data.
-pub(super) fn suits(setup: &Setup, options: &PretrainOptions, data: &dyn Dataset) -> Result<()> {
-    setup.encoder.check()?;
-    let labeled = (0..data.len()).any(|index| data.label(index).is_some());
-    for WeightedObjective { objective, .. } in &options.objectives {
-        objective.check(&setup.encoder)?;
-        if objective.needs_labels() && !labeled {
-            return Err(Error::Pretrain(format!(
-                "{} reads labels and the data has none; name their column, or choose another \
-                 objective",
-                objective.name()
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Whether an earlier run in the folder is this one.
-fn fits(
-    earlier: &Description,
-    options: &PretrainOptions,
-    data: &dyn Dataset,
-    folder: &RunFolder,
-) -> Result<()> {
-    let what = if earlier.data_digest != data.digest() {
-        "with other data"
-    } else if earlier.options != options.fingerprint() {
-        "with other options"
-    } else {
-        return Ok(());
-    };
-    Err(other_run(folder, what))
-}
-
-fn other_run(folder: &RunFolder, what: &str) -> Error {
-    Error::Pretrain(format!(
-        "{} holds a run {what}; remove it to begin again, or choose another output",
-        folder.path().display()
-    ))
+    Run::new(data, options, folder, setup, earlier)?.finished(tell)
 }
 
 struct Run<'a> {
@@ -271,7 +219,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn to_the_end(mut self, tell: &mut dyn FnMut(Event)) -> Result<Pretrained> {
+    fn finished(mut self, tell: &mut dyn FnMut(Event)) -> Result<Pretrained> {
         let done = self.trainer.steps();
         let steps = self.schedule.steps;
         tell(Event::Begins {

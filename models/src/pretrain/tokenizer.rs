@@ -38,6 +38,8 @@ pub enum TokenizerKind {
 /// Most texts that a tokenizer is trained on, and most characters of each.
 const TEXTS: usize = 200_000;
 const CHARACTERS: usize = 10_000;
+/// Most characters of a text for each token that an encoder takes.
+const CHARACTERS_A_TOKEN: usize = 256;
 
 /// Special tokens, in the order of their ids.
 const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
@@ -187,8 +189,15 @@ fn prepare(
 }
 
 impl Prepared {
-    /// The tokens of a text, cut to the encoder's length.
+    /// The tokens of a text, cut to the encoder's length. Of a very long text only the
+    /// beginning is looked at, 256 characters for every token that fits.
     pub(super) fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let most = CHARACTERS_A_TOKEN * self.tokens.max_tokens;
+        let end = match text.len() > most {
+            true => text.char_indices().nth(most).map_or(text.len(), |(at, _)| at),
+            false => text.len(),
+        };
+        let text = text.get(..end).unwrap_or(text);
         Ok(self.tokenizer.encode(text, Truncation::Cut, 0)?.ids)
     }
 }

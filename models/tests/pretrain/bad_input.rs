@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use ndarray::Array2;
 use offshoot::Image;
-use offshoot_models::data::{Dataset, Example};
+use offshoot_models::data::{Dataset, Example, Kind};
 use offshoot_models::pretrain::{Event, TokenizerKind, pretrain};
 
 use super::data::{self, Memory};
+use super::learning::VIEWS;
 use super::{open, options, refusal, run};
 
 fn image(n: usize) -> Result<Example, String> {
@@ -153,5 +154,18 @@ fn empty_and_very_long_texts_run() {
         options.tokenizer = kind;
         let message = refusal(&data, &options);
         assert!(message.contains("no text has a word"), "{message}");
+    }
+}
+
+#[test]
+fn examples_that_are_all_the_same_do_not_end_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let black = Image::new(12, 12, 1, vec![0; 144]).unwrap();
+    let examples: Vec<Result<Example, String>> = vec![Ok(Example::Image(black)); 16];
+    let labels = Some(vec!["all".to_owned(); 16]);
+    let data: Arc<dyn Dataset> = Arc::new(Memory { kind: Kind::Image, examples, labels });
+    for objective in [&VIEWS[..], &["denoising", "masked-patches", "rotation"]].concat() {
+        let options = options(objective, &folder.path().join(objective), 3);
+        run(&data, &options).unwrap_or_else(|error| panic!("{objective}: {error}"));
     }
 }

@@ -122,7 +122,8 @@ fn learns(examples: &Arc<dyn Dataset>, of_kind: &[&str]) {
     }
 }
 
-const VIEWS: [&str; 9] = [
+/// Objectives of every kind of data.
+pub(crate) const VIEWS: [&str; 9] = [
     "simclr",
     "vicreg",
     "barlow-twins",

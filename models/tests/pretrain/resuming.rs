@@ -144,11 +144,30 @@ fn a_folder_with_another_run_is_refused() {
     let other = options("simclr", &first.output, 2);
     for changed in [seed, rate, other] {
         let message = super::refusal(&examples, &changed);
-        assert!(message.contains("with other options; remove it"), "{message}");
+        assert!(
+            message.contains("holds a finished run with other options; remove it"),
+            "{message}"
+        );
     }
     let images = data::opened("fasta", folder.path());
     let message = super::refusal(&images, &first);
-    assert!(message.contains("with other data; remove it"), "{message}");
+    assert!(message.contains("holds a finished run with other data; remove it"), "{message}");
     // Threads that make batches and the time between checkpoints change nothing.
     run(&examples, &PretrainOptions { loaders: 2, checkpoint_seconds: 1, ..first }).unwrap();
+}
+
+#[test]
+fn two_runs_at_once_in_a_folder_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let examples = data::opened("ts", folder.path());
+    let first = options("order", &folder.path().join("x.offshoot"), 2);
+    let mut message = String::new();
+    pretrain(&examples, &first, &mut |event| {
+        if let Event::Begins { .. } = event {
+            message = super::refusal(&examples, &first);
+        }
+    })
+    .unwrap();
+    assert!(message.contains("another process is at work in"), "{message}");
+    assert!(first.output.exists());
 }
