@@ -117,6 +117,10 @@ fn an_encoder_of_texts_learns_predicts_and_is_continued_from() {
     assert_eq!(second["text"], first["text"]);
     assert_eq!(second["parameters"], first["parameters"]);
     place.offshoot(&["embed", "f.offshoot", "--one", "fresh grey"]).assert().success();
+    let still = ["--learning-rate", "1e-30", "-o", "s.offshoot"];
+    pretrain(&place, &[&init[..], &still, &short].concat()).success();
+    let weights = |name: &str| manifest(&place, name)["entries"]["weights.bin"].clone();
+    assert_eq!(weights("s.offshoot"), weights("e.offshoot"));
     // Objectives whose rows are of different lengths share a step.
     let both = ["corpus.txt", "--init", "e.offshoot", "--objective"];
     let both = [&both[..], &["masked-token+0.1*simclr+replaced-token+vicreg"]].concat();
@@ -147,6 +151,22 @@ fn an_imported_encoder_is_continued_from() {
         stdout(&place.offshoot(&args).assert().success())
     };
     assert!(embed("e.offshoot") != embed(bundle()), "nothing was trained");
+    // At a rate of nothing every weight stays, so that each came from its place and went back.
+    let still = ["corpus.txt", "--init", bundle(), "--learning-rate", "1e-30", "--steps", "1"];
+    for objective in ["multiple-negatives", "masked-token", "vicreg+self-distillation"] {
+        let args =
+            [&still[..], &["--objective", objective, "-o", "s.offshoot", "--force"]].concat();
+        pretrain(&place, &args).success();
+        let weights = |name: &str| manifest(&place, name)["entries"]["weights.bin"].clone();
+        assert_eq!(weights("s.offshoot"), weights(bundle()), "{objective}");
+        assert_eq!(embed("s.offshoot"), embed(bundle()));
+    }
+    let args = ["quantize", bundle(), "-o", "q.offshoot", "--to", "int8", "--texts", "corpus.txt"];
+    let rest = ["--min-cosine", "0.5", "--rounds", "0"];
+    place.offshoot(&[&args[..], &rest].concat()).assert().success();
+    let args = ["corpus.txt", "--init", "q.offshoot", "-o", "x.offshoot"];
+    let said = stderr(&pretrain(&place, &args).code(3));
+    assert!(said.contains("q.offshoot cannot be trained: its weight"), "{said}");
     for (objective, part) in [
         ("simcse", "simcse cannot train an imported encoder: its graph has no dropout"),
         ("replaced-token", "replaced-token cannot train an imported encoder"),

@@ -119,3 +119,55 @@ impl Graph {
         self.infer_node(self.nodes.len() - 1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{ElementType, Lowering};
+    use crate::shape;
+
+    /// `embedding = x · weight + 0.5`.
+    fn part() -> Graph {
+        let mut g = Graph::new("part", Lowering::Standard);
+        let x = g.input("x", ElementType::Float32, shape!["batch", 2]).unwrap();
+        let w = g.initializer("weight", Tensor::from_f32(&[2, 3], &[1.0; 6])).unwrap();
+        let y = g.matmul(x, w).unwrap();
+        let half = g.scalar(0.5).unwrap();
+        let y = g.add(y, half).unwrap();
+        g.output("embedding", y).unwrap();
+        g
+    }
+
+    #[test]
+    fn a_part_that_is_put_in_twice_shares_the_tensors_that_are_given() {
+        let part = part();
+        let wanted = [part.output_named("embedding").unwrap()];
+        let mut g = Graph::new("whole", Lowering::Standard);
+        let w = g.root_initializer("w", Tensor::from_f32(&[2, 3], &[2.0; 6])).unwrap();
+        let tensors = HashMap::from([("weight", w)]);
+        for rows in ["few", "many"] {
+            let x = g.input(rows, ElementType::Float32, shape![rows, 2]).unwrap();
+            let made = g.inline(&part, &[("x", x)], &tensors, &wanted).unwrap();
+            assert_eq!(g.tensor_type(made[0]).unwrap().to_string(), format!("float32 [{rows}, 3]"));
+            g.output(&format!("{rows}.embedding"), made[0]).unwrap();
+        }
+        assert_eq!(g.nodes().len(), 4);
+        // The weight and the constant, once each.
+        assert_eq!(g.initializers().len(), 2);
+        let weights = g.nodes().iter().filter(|node| node.operator == "MatMul");
+        assert!(weights.into_iter().all(|node| node.inputs[1] == Some(w)));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error_that_says_so() {
+        let part = part();
+        let wanted = [part.output_named("embedding").unwrap()];
+        let mut g = Graph::new("whole", Lowering::Standard);
+        let none = HashMap::new();
+        let missing = g.inline(&part, &[], &none, &wanted).unwrap_err().to_string();
+        assert!(missing.contains("nothing stands for `x`"), "{missing}");
+        let x = g.input("x", ElementType::Float32, shape!["batch", 5]).unwrap();
+        let wrong = g.inline(&part, &[("x", x)], &none, &wanted).unwrap_err().to_string();
+        assert!(wrong.contains("MatMul") && wrong.contains("[batch, 5]"), "{wrong}");
+    }
+}

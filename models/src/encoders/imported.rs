@@ -12,9 +12,6 @@ use offshoot_export::shape;
 use super::{Features, Init, Network};
 use crate::error::{Error, Result};
 
-/// Elements from which on a tensor that is not float32 counts as a weight.
-const WEIGHT: usize = 1024;
-
 /// An encoder of texts with a graph of its own, of which every float32 tensor is trained.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Imported {
@@ -74,7 +71,7 @@ impl Imported {
             let name = encoder.graph.value_name(*value).to_owned();
             let other = tensor.element.is_float() && tensor.element != ElementType::Float32;
             let byte = matches!(tensor.element, ElementType::Int8 | ElementType::Uint8);
-            if (other || byte) && tensor.elements().unwrap_or(0) >= WEIGHT {
+            if (other || byte) && tensor.dims.len() > 1 {
                 return Err(bad(format!(
                     "its weight `{name}` is of {}; begin with the bundle of 32-bit floats that it \
                      was made of",

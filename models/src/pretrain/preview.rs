@@ -234,3 +234,52 @@ impl Words<'_> {
         if left.peek().is_some() { self.of(view) } else { placed }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{DataOptions, open_all};
+    use crate::objectives::named;
+
+    /// A file of 40 images of 8 by 8 pixels, as IDX.
+    fn images(folder: &std::path::Path) -> Arc<dyn Dataset> {
+        let mut bytes = vec![0, 0, 8, 3];
+        for size in [40u32, 8, 8] {
+            bytes.extend(size.to_be_bytes());
+        }
+        bytes.extend((0..40 * 64).map(|at| (at * at / 7 + at * 3) as u8));
+        let path = folder.join("images.idx3-ubyte");
+        std::fs::write(&path, bytes).unwrap();
+        open_all(&[path], &DataOptions::default()).unwrap().into()
+    }
+
+    #[test]
+    fn the_first_views_are_those_of_the_first_step() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = images(folder.path());
+        for name in ["vicreg", "rotation", "simclr"] {
+            let objective = named(name).unwrap();
+            let mut options = PretrainOptions::new(objective, folder.path().join("e.offshoot"));
+            options.batch = 16;
+            let setup = setup::settle(data.as_ref(), &options).unwrap();
+            let (maker, _) = Maker::new(&data, &options, &setup).unwrap();
+            let fed = image_rows(&maker.make(0).unwrap(), name, &setup.encoder).unwrap();
+            let views = fed.len() / 16;
+            let mut indices = maker.indices(0);
+            indices.truncate(5);
+            let (batch, _) = maker.source.batch(&indices).unwrap();
+            let shown = collect(&maker, &batch, 3, &mut image_rows).unwrap();
+            assert_eq!(shown.iter().map(Vec::len).collect::<Vec<_>>(), [3; 5]);
+            for (row, shown) in shown.iter().enumerate() {
+                for view in 0..views {
+                    assert_eq!(shown[view], fed[16 * view + row], "{name} {row} {view}");
+                }
+            }
+            let Preview::Sheet(sheet) = preview(&data, &options, 5, 3).unwrap() else {
+                panic!("images are shown as a picture")
+            };
+            assert_eq!((sheet.height(), sheet.width()), (4 + 5 * 100, 8 + 4 * 100));
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "it wrote files");
+        }
+    }
+}
