@@ -1,7 +1,5 @@
 //! Whether options, data, encoder and an earlier run fit together.
 
-use offshoot::trainer::Checkpoint;
-
 use super::options::{PretrainOptions, WeightedObjective};
 use super::run_folder::{Description, RunFolder};
 use super::setup::Setup;
@@ -55,17 +53,13 @@ pub(super) fn earlier(
     } else {
         return Ok(());
     };
-    Err(other_run(folder, earlier, what))
+    Err(other_run(folder, what))
 }
 
 /// An error for a folder that holds another run.
-pub(super) fn other_run(folder: &RunFolder, earlier: &Description, what: &str) -> Error {
-    let unfinished = match Checkpoint::read(folder.checkpoint()) {
-        Ok(checkpoint) if checkpoint.steps >= earlier.steps => "a finished",
-        _ => "an unfinished",
-    };
+pub(super) fn other_run(folder: &RunFolder, what: &str) -> Error {
     Error::Pretrain(format!(
-        "{} holds {unfinished} run {what}; remove it to begin again, or choose another output",
+        "{} holds a run {what}; remove it to begin again, or choose another output",
         folder.path().display()
     ))
 }

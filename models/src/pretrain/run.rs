@@ -118,7 +118,7 @@ pub fn pretrain(
                     let digest = setup.origin.as_ref().map(|origin| origin.bundle.digest());
                     if earlier.init.as_deref() != digest {
                         let what = "that began with another encoder";
-                        return Err(fits::other_run(&folder, earlier, what));
+                        return Err(fits::other_run(&folder, what));
                     }
                     setup
                 }
