@@ -23,7 +23,7 @@ fn bitmap(lying: bool, seed: usize) -> Vec<u8> {
     file.extend([0; 24]);
     for at in 0..SIDE * SIDE {
         let across = if lying { at / SIDE } else { at % SIDE };
-        let bright = (across + seed) / 4 % 2 == 0;
+        let bright = ((across + seed) / 4).is_multiple_of(2);
         let noise = (at * 31 + seed * 17) % 41;
         let value = if bright { 200 + noise as u8 } else { 10 + noise as u8 };
         file.extend([value, value / 2 + 20, 255 - value]);
