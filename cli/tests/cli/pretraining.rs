@@ -295,7 +295,7 @@ fn goes_on(place: &Workplace, data: &[&str]) {
     // Another command does not go on with it.
     let other = [&args[..], &["cut.offshoot", "--seed", "1"]].concat();
     let said = stderr(&place.offshoot(&other).assert().code(3));
-    assert!(said.contains("cut.run holds a run with other options"), "{said}");
+    assert!(said.contains("cut.run holds an unfinished run with other options"), "{said}");
 
     let said = stderr(&place.offshoot(&cut).assert().success());
     assert!(said.contains("going on after"), "{said}");

@@ -5,7 +5,8 @@ use std::path::Path;
 use offshoot_models::augment::preview::write_png;
 use offshoot_models::pretrain::{Preview, preview};
 
-use super::{Args, free, open, options};
+use super::options::options;
+use super::{Args, free, open};
 use crate::failure::{Failure, Result};
 use crate::files;
 use crate::files::shell_path;
