@@ -304,7 +304,7 @@ fn title(options: &PretrainOptions) -> String {
 fn objective_help() -> String {
     format!(
         "What is learned from, one or several joined by `+`, each with a weight before it if it \
-         is not 1, as in `masked-token+0.1*simcse` [default: vicreg for images, simclr for \
+         is not 1, as in `masked-token+0.1*simcse` [default: simclr for images and \
          signals, masked-token+simcse for texts, masked-token for FASTA, multiple-negatives for \
          an imported encoder] [possible names: {}]",
         objectives::NAMES.join(", ")

@@ -37,7 +37,7 @@ pub(super) fn options(
     };
     let usual = match data.kind() {
         Kind::Text if imported => "multiple-negatives",
-        Kind::Image => "vicreg",
+        Kind::Image => "simclr",
         Kind::Signal => "simclr",
         Kind::Text if fasta => "masked-token",
         Kind::Text => "masked-token+simcse",
