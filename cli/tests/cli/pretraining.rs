@@ -83,7 +83,7 @@ fn an_encoder_of_a_folder_of_images_learns_and_predicts() {
     let metrics = fs::read_to_string(place.path("e.run/metrics.jsonl")).unwrap();
     assert_eq!(metrics.lines().count(), 6);
     let picture = fs::read_to_string(place.path("e.run/curve.svg")).unwrap();
-    assert!(picture.starts_with("<svg") && picture.contains("vicreg"));
+    assert!(picture.starts_with("<svg") && picture.contains("simclr"));
     place.offshoot(&["verify", "e.offshoot"]).assert().success();
     place.offshoot(&["learn", "e.offshoot", "photos", "-o", "a.head"]).assert().success();
     let run = place.offshoot(&["predict", "e.offshoot", "a.head", "photos"]).assert().success();
@@ -295,7 +295,7 @@ fn goes_on(place: &Workplace, data: &[&str]) {
     // Another command does not go on with it.
     let other = [&args[..], &["cut.offshoot", "--seed", "1"]].concat();
     let said = stderr(&place.offshoot(&other).assert().code(3));
-    assert!(said.contains("cut.run holds an unfinished run with other options"), "{said}");
+    assert!(said.contains("cut.run holds a run with other options"), "{said}");
 
     let said = stderr(&place.offshoot(&cut).assert().success());
     assert!(said.contains("going on after"), "{said}");
