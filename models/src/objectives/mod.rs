@@ -7,6 +7,7 @@
 mod autoregressive;
 mod barlow_twins;
 mod batch;
+mod changes;
 mod denoising;
 mod feed;
 mod masked_patches;

@@ -4,6 +4,7 @@
 //! the seed and the step's number alone, all other state is the trainer's, and so a run that
 //! was killed and resumed ends in the same bundle, byte for byte.
 
+mod budget;
 mod finish;
 mod fits;
 mod init;

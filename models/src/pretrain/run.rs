@@ -12,11 +12,12 @@ use offshoot::bundle::Pretraining;
 use offshoot::trainer::{Tensor as Fed, Trainer};
 use offshoot_export::archive::Written;
 use offshoot_export::graph::Tensor;
-use offshoot_export::training::{AVERAGE, LEARNING_RATE};
+use offshoot_export::training::AVERAGE;
 
+use super::budget::{one_step, settle_steps};
 use super::finish::Finished;
 use super::loader::{Loader, Maker};
-use super::options::{Budget, PretrainOptions, Start};
+use super::options::{PretrainOptions, Start};
 use super::program::{self, Settings};
 use super::quality::Quality;
 use super::record::{Recorder, StepRecord, curve};
@@ -41,11 +42,6 @@ const LEAST_PAUSE: u64 = 20;
 const COMPARED: usize = 32;
 /// Points of the curve that a bundle keeps.
 const CURVE_POINTS: usize = 100;
-/// Steps that are timed for a budget of minutes, after two more; and seconds after which the
-/// timing ends.
-const TIMED_STEPS: u32 = 20;
-const TIMED_SECONDS: f64 = 10.0;
-
 /// What a run tells as it goes.
 #[derive(Debug, Clone)]
 pub enum Event {
@@ -385,50 +381,4 @@ impl<'a> Run<'a> {
 /// Steps from one telling of quality to the next: it should take a small part of the time.
 fn usual_pause(steps: u64) -> u64 {
     steps.div_ceil(QUALITY_TIMES).max(LEAST_PAUSE)
-}
-
-/// One step of the trainer.
-fn one_step(trainer: &mut Trainer, feed: &Feed, rate: f32) -> Result<offshoot::trainer::Outputs> {
-    let mut inputs: Vec<(&str, Fed<'_>)> =
-        feed.iter().map(|(name, value)| (name.as_str(), value.view())).collect();
-    inputs.push((LEARNING_RATE, rate.into()));
-    Ok(trainer.step(&inputs)?)
-}
-
-/// The number of steps of a run. For a budget of minutes steps are timed, and then undone.
-fn settle_steps(
-    options: &PretrainOptions,
-    maker: &Arc<Maker>,
-    trainer: &mut Trainer,
-    folder: &RunFolder,
-) -> Result<u64> {
-    let a_epoch = maker.source.len() as f64 / maker.batch as f64;
-    match options.budget {
-        Budget::Steps(steps) => Ok(steps),
-        Budget::Epochs(epochs) => Ok((epochs * a_epoch).ceil().max(1.0) as u64),
-        Budget::Minutes(minutes) => {
-            let before = Instant::now();
-            trainer.save(folder.checkpoint(), &[])?;
-            let mut loader = Loader::start(maker, 0, options.loaders)?;
-            let (mut timed, mut start) = (0, Instant::now());
-            for at in 0..TIMED_STEPS + 2 {
-                // The first steps allocate.
-                if at == 2 {
-                    start = Instant::now();
-                    timed = 0;
-                }
-                let feed = loader.next()?;
-                one_step(trainer, &feed, 0.0)?;
-                timed += 1;
-                if at >= 2 && start.elapsed().as_secs_f64() > TIMED_SECONDS {
-                    break;
-                }
-            }
-            let a_step = start.elapsed().as_secs_f64() / f64::from(timed.max(1));
-            drop(loader);
-            trainer.restore(folder.checkpoint())?;
-            let left = 60.0 * minutes - before.elapsed().as_secs_f64();
-            Ok((0.95 * left / a_step).max(1.0) as u64)
-        }
-    }
 }
