@@ -32,19 +32,12 @@ impl Default for Denoising {
 }
 
 /// Sizes of what is made: `[height, width, channels]` or `[channels, length]`.
-pub(super) fn target(encoder: &Architecture) -> Vec<usize> {
-    match encoder {
-        Architecture::VisionTransformer(t) => small(t.size),
-        Architecture::ResidualNetwork(n) => small(n.size),
-        Architecture::ShiftMixer(m) => small(m.size),
-        Architecture::SignalTransformer(t) => vec![t.size[0], t.size[1].min(LENGTH)],
-        Architecture::SignalNetwork(n) => vec![n.size[0], n.size[1].min(LENGTH)],
-        Architecture::TokenTransformer(_) | Architecture::Imported(_) => Vec::new(),
+fn target(encoder: &Architecture) -> Vec<usize> {
+    match (encoder.image_size(), encoder.signal_size()) {
+        (Some([height, width, channels]), _) => vec![height.min(SIDE), width.min(SIDE), channels],
+        (_, Some([channels, length])) => vec![channels, length.min(LENGTH)],
+        _ => Vec::new(),
     }
-}
-
-fn small([height, width, channels]: [usize; 3]) -> Vec<usize> {
-    vec![height.min(SIDE), width.min(SIDE), channels]
 }
 
 impl Objective for Denoising {

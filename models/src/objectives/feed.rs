@@ -2,7 +2,6 @@
 
 use ndarray::{Array1, Array2, Array3, Array4};
 use offshoot::trainer::Tensor;
-use offshoot_export::graph::{Attribute, Graph, Value};
 
 use super::{Batch, Rows, Tokens};
 use crate::augment::tokens::{Masking, drop_tokens};
@@ -276,9 +275,4 @@ pub(super) fn wrong(batch: &Batch, wanted: Kind) -> Error {
 /// A row of integers as an input.
 pub(super) fn integers(name: &str, values: Vec<i64>) -> (String, Tensor<'static>) {
     (name.into(), Array1::from(values).into())
-}
-
-/// The mean of all elements, of no dimensions.
-pub(super) fn mean(g: &mut Graph, x: Value) -> Result<Value> {
-    Ok(g.op("ReduceMean", &[x], vec![Attribute::int("keepdims", 0)])?)
 }

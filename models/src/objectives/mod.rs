@@ -144,17 +144,24 @@ pub fn named(name: &str) -> Result<Box<dyn Objective>> {
     })
 }
 
-/// Two views of each row, one after the other, through the encoder: the embeddings of the
-/// first views and of the second, each `[batch, width]`.
-fn two_views(
+/// Two views of each row, first views first, through the encoder.
+fn two_views(net: &mut Network<'_>, encoder: &Architecture, name: &str) -> Result<Features> {
+    let input = encoder.input(net, &format!("{name}."), pairs())?;
+    encoder.encode(net, input)
+}
+
+/// The same behind a projector of these widths: the first views and the second, each
+/// `[batch, last width]`.
+fn projected_views(
     net: &mut Network<'_>,
     encoder: &Architecture,
     name: &str,
-) -> Result<(Value, Value, Features)> {
-    let input = encoder.input(net, &format!("{name}."), pairs())?;
-    let features = encoder.encode(net, input)?;
-    let (first, second) = halves(net, features.pooled)?;
-    Ok((first, second, features))
+    projector: &[usize],
+) -> Result<(Value, Value)> {
+    let features = two_views(net, encoder, name)?;
+    let widths = [&[features.width][..], projector].concat();
+    let projected = net.projector(&format!("{name}.projector"), features.pooled, &widths)?;
+    halves(net, projected)
 }
 
 /// Rows of two views: twice the batch.

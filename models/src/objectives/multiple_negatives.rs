@@ -3,7 +3,7 @@
 use offshoot_export::graph::Value;
 use offshoot_export::training::losses;
 
-use super::{Batch, Draw, Feed, Objective, Preparation, Rows, two_views};
+use super::{Batch, Draw, Feed, Objective, Preparation, Rows, halves, two_views};
 use crate::encoders::{Architecture, Network};
 use crate::error::Result;
 
@@ -32,7 +32,8 @@ impl Objective for MultipleNegatives {
     }
 
     fn loss(&self, net: &mut Network<'_>, encoder: &Architecture) -> Result<Value> {
-        let (first, second, _) = two_views(net, encoder, self.name())?;
+        let features = two_views(net, encoder, self.name())?;
+        let (first, second) = halves(net, features.pooled)?;
         Ok(losses::multiple_negatives_ranking(net.graph, first, second, self.scale)?)
     }
 

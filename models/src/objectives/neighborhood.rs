@@ -3,7 +3,7 @@
 use offshoot_export::graph::Value;
 use offshoot_export::training::losses;
 
-use super::{Batch, Draw, Feed, Objective, Preparation, halves, only, two_views};
+use super::{Batch, Draw, Feed, Objective, Preparation, only, projected_views};
 use crate::data::Kind;
 use crate::encoders::{Architecture, Network};
 use crate::error::Result;
@@ -36,10 +36,7 @@ impl Objective for Neighborhood {
     }
 
     fn loss(&self, net: &mut Network<'_>, encoder: &Architecture) -> Result<Value> {
-        let (_, _, features) = two_views(net, encoder, self.name())?;
-        let widths = [&[features.width][..], &self.projector].concat();
-        let projected = net.projector("neighborhood.projector", features.pooled, &widths)?;
-        let (first, second) = halves(net, projected)?;
+        let (first, second) = projected_views(net, encoder, self.name(), &self.projector)?;
         let scale = 1.0 / f64::from(self.temperature);
         Ok(losses::multiple_negatives_ranking(net.graph, first, second, scale)?)
     }

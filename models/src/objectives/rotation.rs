@@ -24,8 +24,7 @@ impl Objective for Rotation {
 
     fn check(&self, encoder: &Architecture) -> Result<()> {
         only(self.name(), encoder, &[Kind::Image])?;
-        let size = super::denoising::target(encoder);
-        if size.first() != size.get(1) {
+        if encoder.image_size().is_some_and(|[height, width, _]| height != width) {
             return Err(unsuitable(self.name(), encoder, "its images are not square"));
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! A student finds the groups that its own average puts the other view in.
 
 use offshoot_export::graph::{Attribute, Graph, Value};
-use offshoot_export::training::AVERAGE;
+use offshoot_export::training::{AVERAGE, losses};
 
 use super::{Batch, Draw, Feed, Objective, Preparation, halves};
 use crate::encoders::{Architecture, Init, Network};
@@ -97,7 +97,7 @@ impl Objective for SelfDistillation {
             let targets = g.stop_gradient(targets)?;
             let product = g.mul(targets, log)?;
             let sum = g.reduce_sum(product, -1)?;
-            sums.push(super::feed::mean(g, sum)?);
+            sums.push(losses::mean(g, sum)?);
         }
         let sum = net.graph.add(sums[0], sums[1])?;
         Ok(net.graph.scaled(sum, -0.5)?)

@@ -4,8 +4,9 @@ use ndarray::Array2;
 use offshoot::trainer::Tensor;
 use offshoot_export::graph::{ElementType, Graph, Tensor as Constant, Value};
 use offshoot_export::shape;
+use offshoot_export::training::losses;
 
-use super::{Batch, Draw, Feed, Objective, Preparation, halves, two_views};
+use super::{Batch, Draw, Feed, Objective, Preparation, projected_views};
 use crate::encoders::{Architecture, Network};
 use crate::error::Result;
 
@@ -70,7 +71,7 @@ impl SigReg {
         let rows = g.squeeze(rows, 0)?;
         let rows = g.cast(rows, ElementType::Float32)?;
         let statistic = g.mul(integral, rows)?;
-        super::feed::mean(g, statistic)
+        Ok(losses::mean(g, statistic)?)
     }
 }
 
@@ -84,17 +85,14 @@ impl Objective for SigReg {
     }
 
     fn loss(&self, net: &mut Network<'_>, encoder: &Architecture) -> Result<Value> {
-        let (_, _, features) = two_views(net, encoder, self.name())?;
-        let widths = [&[features.width][..], &self.projector].concat();
-        let projected = net.projector("sigreg.projector", features.pooled, &widths)?;
+        let (first, second) = projected_views(net, encoder, self.name(), &self.projector)?;
         let shape = shape![self.width(), self.directions];
         let directions = net.graph.input("sigreg.directions", ElementType::Float32, shape)?;
-        let (first, second) = halves(net, projected)?;
         let g = &mut *net.graph;
         // The distance of both from their mean is half their difference.
         let difference = g.sub(first, second)?;
         let square = g.mul(difference, difference)?;
-        let agreement = super::feed::mean(g, square)?;
+        let agreement = losses::mean(g, square)?;
         let agreement = g.scaled(agreement, 0.25 * f64::from(1.0 - self.weight))?;
         let mut spread = Vec::with_capacity(2);
         for view in [first, second] {

@@ -3,7 +3,7 @@
 use offshoot_export::graph::Value;
 use offshoot_export::training::losses;
 
-use super::{Batch, Draw, Feed, Objective, Preparation, two_views};
+use super::{Batch, Draw, Feed, Objective, Preparation, projected_views};
 use crate::encoders::{Architecture, Network};
 use crate::error::Result;
 
@@ -37,10 +37,7 @@ impl Objective for SimClr {
     }
 
     fn loss(&self, net: &mut Network<'_>, encoder: &Architecture) -> Result<Value> {
-        let (_, _, features) = two_views(net, encoder, self.name())?;
-        let widths = [&[features.width][..], &self.projector].concat();
-        let projected = net.projector("simclr.projector", features.pooled, &widths)?;
-        let (first, second) = super::halves(net, projected)?;
+        let (first, second) = projected_views(net, encoder, self.name(), &self.projector)?;
         let temperature = net.graph.scalar(self.temperature)?;
         Ok(losses::nt_xent(net.graph, first, second, temperature)?)
     }

@@ -1,6 +1,7 @@
 //! Two views predict each other, and what is predicted is held still.
 
 use offshoot_export::graph::Value;
+use offshoot_export::training::losses;
 
 use super::{Batch, Draw, Feed, Objective, Preparation, halves, two_views};
 use crate::encoders::{Architecture, Network};
@@ -36,7 +37,7 @@ impl Objective for SimSiam {
     }
 
     fn loss(&self, net: &mut Network<'_>, encoder: &Architecture) -> Result<Value> {
-        let (_, _, features) = two_views(net, encoder, self.name())?;
+        let features = two_views(net, encoder, self.name())?;
         let widths = [&[features.width][..], &self.projector].concat();
         let width = self.projector.last().copied().unwrap_or(features.width);
         let projected = net.projector("simsiam.projector", features.pooled, &widths)?;
@@ -52,7 +53,7 @@ impl Objective for SimSiam {
         for (predicted, still) in [(first, second_still), (second, first_still)] {
             let cosines = net.graph.mul(predicted, still)?;
             let cosines = net.graph.reduce_sum(cosines, -1)?;
-            sums.push(super::feed::mean(net.graph, cosines)?);
+            sums.push(losses::mean(net.graph, cosines)?);
         }
         let sum = net.graph.add(sums[0], sums[1])?;
         Ok(net.graph.scaled(sum, -0.5)?)

@@ -3,7 +3,7 @@
 use offshoot_export::graph::Value;
 use offshoot_export::training::losses;
 
-use super::{Batch, Draw, Feed, Objective, Preparation, halves, two_views};
+use super::{Batch, Draw, Feed, Objective, Preparation, projected_views};
 use crate::encoders::{Architecture, Network};
 use crate::error::Result;
 
@@ -34,10 +34,7 @@ impl Objective for Vicreg {
     }
 
     fn loss(&self, net: &mut Network<'_>, encoder: &Architecture) -> Result<Value> {
-        let (_, _, features) = two_views(net, encoder, self.name())?;
-        let widths = [&[features.width][..], &self.projector].concat();
-        let projected = net.projector("vicreg.projector", features.pooled, &widths)?;
-        let (first, second) = halves(net, projected)?;
+        let (first, second) = projected_views(net, encoder, self.name(), &self.projector)?;
         Ok(losses::vicreg(net.graph, first, second, &self.weights)?)
     }
 

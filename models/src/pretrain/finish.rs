@@ -5,15 +5,14 @@ use std::path::Path;
 
 use ndarray::Array2;
 use offshoot::bundle::{
-    Change, FORMAT_VERSION, ImageConfig, MODEL, Manifest, Modality, Pooling, Pretraining,
-    Provenance, SignalConfig, Similarity, TOKENIZER,
+    Change, FORMAT_VERSION, ImageConfig, Manifest, Modality, Pooling, Pretraining, Provenance,
+    SignalConfig, Similarity, TOKENIZER,
 };
 use offshoot::{EmbedOptions, OpenOptions, WeightCache};
 use offshoot_export::adapt::retrained;
 use offshoot_export::archive::{BundleWriter, Written};
-use offshoot_export::graph::external::{Layout, WEIGHTS_FILE};
+use offshoot_export::graph::external::Layout;
 use offshoot_export::graph::{Graph, Lowering, Tensor};
-use protobuf::Message;
 
 use super::init::Origin;
 use super::tokenizer::Prepared;
@@ -131,13 +130,7 @@ impl Finished<'_> {
             entries: BTreeMap::new(),
         };
         let mut bundle = BundleWriter::create(output, true)?;
-        let layout = Layout::new(&graph)?;
-        let model = graph
-            .to_model(&layout)?
-            .write_to_bytes()
-            .map_err(|e| Error::Pretrain(format!("the graph cannot be written: {e}")))?;
-        bundle.add_bytes(MODEL, &model)?;
-        bundle.add(WEIGHTS_FILE, layout.size(), |out| layout.write(&graph, out, &mut |_| {}))?;
+        bundle.add_graph(&graph, &Layout::new(&graph)?, &mut |_| {})?;
         if let Some(tokenizer) = self.tokenizer {
             bundle.add_bytes(TOKENIZER, &tokenizer.json)?;
         }

@@ -17,7 +17,10 @@ use crate::error::Result;
 use crate::graph::{Attribute, Graph, Value};
 
 /// The mean of all elements, of no dimensions.
-fn mean(g: &mut Graph, x: Value) -> Result<Value> {
+///
+/// # Errors
+/// [`Error::Operator`](crate::Error::Operator) when they are not numbers.
+pub fn mean(g: &mut Graph, x: Value) -> Result<Value> {
     g.op("ReduceMean", &[x], vec![Attribute::int("keepdims", 0)])
 }
 
