@@ -78,6 +78,10 @@ pub(crate) struct Args {
     /// Size of the encoder
     #[arg(long, value_enum, value_name = "tiny|small|base", default_value = "tiny")]
     size: SizeChoice,
+    /// Another size of the encoder's parts, such as stages=[96,192] or layers.width=192; an
+    /// unknown name is answered with the known ones
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_size, conflicts_with = "init")]
+    configure: Vec<(String, serde_json::Value)>,
     /// End after about so many minutes
     #[arg(long, value_name = "N", conflicts_with_all = ["epochs", "steps"])]
     minutes: Option<f64>,
@@ -102,6 +106,9 @@ pub(crate) struct Args {
     /// Where to compute
     #[arg(long, value_name = "cpu|cuda|cuda:N", default_value = "cpu", value_parser = parse_device)]
     device: Device,
+    /// On CUDA, replay each step as one graph of the device in place of thousands of launches
+    #[arg(long)]
+    cuda_graph: bool,
     /// Most threads that compute at once [default: as many as the process may use]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -183,6 +190,13 @@ fn parse_family(name: &str) -> Result<Family, String> {
         let names: Vec<&str> = Family::ALL.iter().map(|family| family.name()).collect();
         format!("there is no such encoder; there are {}", names.join(", "))
     })
+}
+
+fn parse_size(text: &str) -> std::result::Result<(String, serde_json::Value), String> {
+    let (name, value) = text.split_once('=').ok_or("a size is NAME=VALUE")?;
+    let value = serde_json::from_str(value)
+        .map_err(|_| format!("`{value}` is neither a number nor a list of numbers"))?;
+    Ok((name.to_owned(), value))
 }
 
 fn parse_device(name: &str) -> Result<Device, String> {

@@ -3,6 +3,7 @@
 //! An encoder is built on any graph any number of times: for training with standard operators
 //! and weights drawn at random, for use with the engine's own operators and trained weights.
 
+mod configured;
 mod convolution;
 mod imported;
 mod layers;

@@ -1,5 +1,6 @@
 //! How an encoder is pretrained.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -53,6 +54,9 @@ pub struct PretrainOptions {
     pub start: Start,
     /// Size of a new encoder.
     pub size: Size,
+    /// Sizes of a new encoder that differ from those of [`Self::size`], by name
+    /// ([`Architecture::configured`](crate::encoders::Architecture::configured)).
+    pub configuration: BTreeMap<String, serde_json::Value>,
     /// What it learns from.
     pub objectives: Vec<WeightedObjective>,
     /// When the run ends.
@@ -104,6 +108,7 @@ impl PretrainOptions {
         Self {
             start: Start::Fresh { family: None },
             size: Size::Tiny,
+            configuration: BTreeMap::new(),
             objectives: vec![WeightedObjective { objective: objective.into(), weight: 1.0 }],
             budget: Budget::Epochs(10.0),
             batch: 128,
@@ -186,10 +191,11 @@ impl PretrainOptions {
         let objectives: Vec<String> =
             self.objectives.iter().map(|o| format!("{} × {:?}", o.weight, o.objective)).collect();
         format!(
-            "{:?} {:?} [{}] {:?} batch {} rate {} warm-up {} decay {} average {:?} seed {} image {:?} \
+            "{:?} {:?} {:?} [{}] {:?} batch {} rate {} warm-up {} decay {} average {:?} seed {} image {:?} \
              signal {:?} tokenizer {:?} {} {} held out {} name {:?}",
             self.start,
             self.size,
+            self.configuration,
             objectives.join(", "),
             self.budget,
             self.batch,

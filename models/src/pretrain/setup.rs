@@ -72,16 +72,19 @@ pub(super) fn settle(data: &dyn Dataset, options: &PretrainOptions) -> Result<Se
             let causal = family == Family::CausalTransformer;
             let encoder =
                 options.size.tokens(prepared.tokens.vocabulary, options.max_tokens, causal);
+            let encoder = encoder.configured(&options.configuration)?;
             Ok(Setup { encoder, tokenizer: Some(Arc::new(prepared)), channels: 0, origin: None })
         }
         Kind::Image => {
             let (size, normalization) = sample_images(data, options)?;
             let encoder = options.size.image(family, size, normalization);
+            let encoder = encoder.configured(&options.configuration)?;
             Ok(Setup { encoder, tokenizer: None, channels: size[2], origin: None })
         }
         Kind::Signal => {
             let (size, normalization) = sample_signals(data, options)?;
             let encoder = options.size.signal(family, size, normalization);
+            let encoder = encoder.configured(&options.configuration)?;
             Ok(Setup { encoder, tokenizer: None, channels: size[0], origin: None })
         }
     }

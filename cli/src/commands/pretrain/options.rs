@@ -56,6 +56,7 @@ pub(super) fn options(
         SizeChoice::Small => Size::Small,
         SizeChoice::Base => Size::Base,
     };
+    options.configuration = args.configure.iter().cloned().collect();
     options.budget = match (args.minutes, args.epochs, args.steps) {
         (Some(minutes), ..) => Budget::Minutes(minutes),
         (_, Some(epochs), _) => Budget::Epochs(epochs),
@@ -85,7 +86,8 @@ pub(super) fn options(
     options.vocabulary = args.how.vocabulary;
     options.max_tokens = args.how.max_tokens.unwrap_or(if fasta { 128 } else { 64 });
     options.loaders = args.loaders.get();
-    options.trainer = TrainerOptions::new().threads(args.threads).device(args.device);
+    options.trainer =
+        TrainerOptions::new().threads(args.threads).device(args.device).cuda_graph(args.cuda_graph);
     options.stop = Some(interrupt.flag());
     Ok(options)
 }
