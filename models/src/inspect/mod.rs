@@ -4,10 +4,12 @@
 //! [`report`] puts everything that can be computed of a [`Sample`](report::Sample) into one
 //! structure for machines (JSON) and for people (a page, a table).
 
+pub mod change;
 pub mod map;
 pub mod measures;
 mod numeric;
 pub mod ranking;
+pub mod raw;
 pub mod report;
 
 pub use numeric::interval::Interval;
