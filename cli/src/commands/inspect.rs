@@ -6,6 +6,7 @@ mod told;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use offshoot_models::inspect::ranking;
 use offshoot_models::inspect::report::{self, Report};
@@ -18,6 +19,7 @@ use crate::files;
 use crate::inputs::{InputArgs, LabelArgs};
 use crate::interrupt::Interrupt;
 use crate::output;
+use crate::progress;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -110,7 +112,13 @@ pub(crate) fn run(args: Args) -> Result {
         if !args.against.is_empty() {
             clids.push(ranking::clid(sample.embeddings.view(), args.seed));
         }
+        let started = Instant::now();
         reports.push(report::report(&sample)?);
+        progress::say(&format!(
+            "the figures of {} took {}",
+            sample.encoder,
+            progress::seconds(started.elapsed())
+        ));
         interrupt.check("there is no report")?;
     }
     tell(&args, &reports, &clids)

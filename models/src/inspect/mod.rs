@@ -7,7 +7,7 @@
 pub mod change;
 pub mod map;
 pub mod measures;
-mod numeric;
+pub(crate) mod numeric;
 pub mod ranking;
 pub mod raw;
 pub mod report;

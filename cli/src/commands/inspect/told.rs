@@ -23,10 +23,11 @@ struct Ranked {
     encoder: String,
     effective_rank: f64,
     lidar: Option<f64>,
-    /// LiDAR over its most.
     clid: f64,
     /// Bound on the information between views, in nats.
     info_nce: Option<f64>,
+    /// Share of parts of inputs whose nearest whole is their own, over all strengths.
+    whole_from_part: Option<f64>,
     few_shot: Option<f64>,
 }
 
@@ -47,12 +48,14 @@ impl Ranking {
                 lidar: value(report, "lidar"),
                 clid,
                 info_nce: value(report, "info_nce"),
+                whole_from_part: whole_from_part(report),
                 few_shot: report.few_shot(SHOTS),
             })
             .collect();
         let truth: Option<Vec<f64>> = encoders.iter().map(|e| e.few_shot).collect();
         let score = |of: fn(&Ranked) -> Option<f64>| encoders.iter().map(of).collect();
-        let scores: [(&'static str, Option<Vec<f64>>); 4] = [
+        let scores: [(&'static str, Option<Vec<f64>>); 5] = [
+            ("whole from part", score(|e| e.whole_from_part)),
             ("effective rank", score(|e| Some(e.effective_rank))),
             ("LiDAR", score(|e| e.lidar)),
             ("CLID", score(|e| Some(e.clid))),
@@ -68,7 +71,7 @@ impl Ranking {
     /// Rows of a table, names of columns first.
     pub(super) fn table(&self) -> Vec<Vec<String>> {
         let mut rows = vec![
-            ["encoder", "effective rank", "LiDAR", "CLID", "information (nats)"]
+            ["encoder", "whole from part", "effective rank", "LiDAR", "CLID", "information (nats)"]
                 .map(str::to_owned)
                 .to_vec(),
         ];
@@ -81,7 +84,8 @@ impl Ranking {
             _ => "–".to_owned(),
         };
         for e in &self.encoders {
-            let mut row = vec![e.encoder.clone(), number(Some(e.effective_rank)), number(e.lidar)];
+            let mut row = vec![e.encoder.clone(), number(e.whole_from_part)];
+            row.extend([number(Some(e.effective_rank)), number(e.lidar)]);
             row.extend([number(Some(e.clid)), number(e.info_nce)]);
             if labelled {
                 row.push(e.few_shot.map_or("–".into(), |a| format!("{:.1} %", 100.0 * a)));
@@ -95,6 +99,7 @@ impl Ranking {
             };
             rows.push(vec![
                 "Spearman's correlation with accuracy".into(),
+                of("whole from part"),
                 of("effective rank"),
                 of("LiDAR"),
                 of("CLID"),
@@ -104,6 +109,14 @@ impl Ranking {
         }
         rows
     }
+}
+
+/// How often a part of an input (a crop, a text with words left out) is nearest to its whole.
+fn whole_from_part(report: &Report) -> Option<f64> {
+    let part = |name: &str| name == "crop" || name == "words left out";
+    let found = report.sensitivity.iter().find(|sensitivity| part(&sensitivity.name))?;
+    let sum: f64 = found.responses.iter().map(|response| response.found).sum();
+    Some(sum / found.responses.len() as f64)
 }
 
 /// The report as text.

@@ -6,3 +6,5 @@
 pub mod efficiency;
 pub mod geometry;
 pub mod information;
+#[cfg(test)]
+mod reference;

@@ -113,9 +113,9 @@ mod tests {
                 })
                 .collect();
             all.sort_by(|a, b| a.0.total_cmp(&b.0));
-            for place in 0..4 {
-                assert_eq!(found.rows[[i, place]] as usize, all[place].1);
-                assert!((found.distances[[i, place]] - all[place].0).abs() < 1e-5);
+            for (place, (distance, row)) in all.iter().take(4).enumerate() {
+                assert_eq!(found.rows[[i, place]] as usize, *row);
+                assert!((found.distances[[i, place]] - distance).abs() < 1e-5);
             }
         }
     }

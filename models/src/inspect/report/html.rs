@@ -24,17 +24,17 @@ pub fn page(title: &str, reports: &[Report], ranking: &[Vec<String>]) -> String 
     let mut page = String::new();
     let title = escaped(title);
     // Writing to a string cannot fail, here and below.
-    let _ = write!(
+    let _ = writeln!(
         page,
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n<meta name=\"viewport\" \
          content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\
          <link rel=\"icon\" href=\"data:,\">\n<style>{STYLE}</style></head>\n<body><header>\
-         <h1>{title}</h1>\n"
+         <h1>{title}</h1>"
     );
     for report in reports {
-        let _ = write!(
+        let _ = writeln!(
             page,
-            "<p><strong>{}</strong>: {} numbers an embedding, {} {}.</p>\n",
+            "<p><strong>{}</strong>: {} numbers an embedding, {} {}.</p>",
             escaped(&report.encoder),
             report.width,
             report.rows,
@@ -53,7 +53,7 @@ pub fn page(title: &str, reports: &[Report], ranking: &[Vec<String>]) -> String 
         page.push_str("</section>\n");
     }
     for (pillar, name, question) in PILLARS {
-        let _ = write!(page, "<section><h2>{name}</h2><p class=\"lead\">{question}</p>\n");
+        let _ = writeln!(page, "<section><h2>{name}</h2><p class=\"lead\">{question}</p>");
         figures(&mut page, reports, pillar);
         match pillar {
             Pillar::Information => information(&mut page, reports),
@@ -76,24 +76,24 @@ fn figures(page: &mut String, reports: &[Report], pillar: Pillar) {
     page.push_str("<div class=\"cards\">\n");
     for key in keys {
         let Some(first) = reports.iter().find_map(|report| report.figure(key)) else { continue };
-        let _ = write!(page, "<article class=\"card\"><h3>{}</h3>\n", first.name);
+        let _ = writeln!(page, "<article class=\"card\"><h3>{}</h3>", first.name);
         for report in reports {
             let Some(figure) = report.figure(key) else { continue };
             if reports.len() > 1 {
                 let _ = write!(page, "<p class=\"of\">{}</p>", escaped(&report.encoder));
             }
-            let _ = write!(
+            let _ = writeln!(
                 page,
-                "<p class=\"value\">{} <small>{}</small></p><p>{}</p>\n",
+                "<p class=\"value\">{} <small>{}</small></p><p>{}</p>",
                 number(figure.value),
                 between(figure),
                 escaped(&figure.meaning)
             );
         }
-        let _ = write!(
+        let _ = writeln!(
             page,
             "<details><summary>How it is computed</summary><p>{}</p><p>Source: {}. Of {} examples. \
-             In brackets: 95 % interval.</p></details></article>\n",
+             In brackets: 95 % interval.</p></details></article>",
             escaped(first.formula),
             escaped(first.source),
             first.rows
@@ -136,7 +136,7 @@ fn table(page: &mut String, caption: &str, rows: &[Vec<String>]) {
                 _ => format!("<td>{text}</td>"),
             }
         };
-        let _ = write!(page, "<tr>{}</tr>\n", row.iter().enumerate().map(cell).collect::<String>());
+        let _ = writeln!(page, "<tr>{}</tr>", row.iter().enumerate().map(cell).collect::<String>());
     }
     page.push_str("</table></div>\n");
 }
@@ -146,7 +146,7 @@ fn chart_of(page: &mut String, title: &str, x: &str, y: &str, log: bool, all: &[
     if all.iter().all(|line| line.points.is_empty()) {
         return;
     }
-    let _ = write!(page, "<figure>{}\n", lines(title, x, y, log, all));
+    let _ = writeln!(page, "<figure>{}", lines(title, x, y, log, all));
     page.push_str("<details><summary>The numbers</summary>");
     let mut rows = vec![vec![String::new(), x.to_owned(), y.to_owned()]];
     for line in all {
@@ -210,14 +210,14 @@ fn geometry(page: &mut String, reports: &[Report]) {
     for report in reports {
         let map = &report.map;
         let name = &report.encoder;
-        let _ = write!(
+        let _ = writeln!(
             page,
-            "<figure>{}</figure>\n",
+            "<figure>{}</figure>",
             scatter(&format!("{name}: map by t-SNE"), map, &map.t_sne)
         );
-        let _ = write!(
+        let _ = writeln!(
             page,
-            "<figure>{}</figure>\n",
+            "<figure>{}</figure>",
             scatter(&format!("{name}: map by PCA"), map, &map.pca)
         );
     }
@@ -266,9 +266,9 @@ fn geometry(page: &mut String, reports: &[Report]) {
         );
     }
     for report in reports {
-        let _ = write!(
+        let _ = writeln!(
             page,
-            "<details><summary>{}: nearest neighbours to look at</summary>\n",
+            "<details><summary>{}: nearest neighbours to look at</summary>",
             escaped(&report.encoder)
         );
         for shown in &report.nearest {
@@ -279,9 +279,9 @@ fn geometry(page: &mut String, reports: &[Report]) {
                     format!("<li>{} <small>cosine {cosine:.2}</small></li>", escaped(&short(title)))
                 })
                 .collect();
-            let _ = write!(
+            let _ = writeln!(
                 page,
-                "<p><strong>{}</strong></p><ol>{items}</ol>\n",
+                "<p><strong>{}</strong></p><ol>{items}</ol>",
                 escaped(&short(&shown.example))
             );
         }

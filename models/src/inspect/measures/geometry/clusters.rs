@@ -79,7 +79,7 @@ pub fn group(x: ArrayView2<'_, f32>, k: Option<usize>, seed: u64) -> Option<Grou
 }
 
 /// Distances of all pairs of rows.
-pub(super) fn distances(x: ArrayView2<'_, f32>) -> ndarray::Array2<f32> {
+pub(crate) fn distances(x: ArrayView2<'_, f32>) -> ndarray::Array2<f32> {
     let squares: Vec<f32> = x.outer_iter().map(|row| row.dot(&row)).collect();
     let mut distances = x.dot(&x.t());
     for ((i, j), v) in distances.indexed_iter_mut() {

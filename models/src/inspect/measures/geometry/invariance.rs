@@ -81,8 +81,8 @@ fn distance(a: ndarray::ArrayView1<'_, f32>, b: ndarray::ArrayView1<'_, f32>) ->
 }
 
 /// The most frequent class; of equally frequent ones the one that came first, the nearest.
-pub(crate) fn vote(classes: impl Iterator<Item = usize>) -> Option<usize> {
-    let mut votes: Vec<(usize, usize)> = Vec::new();
+pub(crate) fn vote<C: PartialEq>(classes: impl Iterator<Item = C>) -> Option<C> {
+    let mut votes: Vec<(C, usize)> = Vec::new();
     for class in classes {
         match votes.iter_mut().find(|(c, _)| *c == class) {
             Some((_, count)) => *count += 1,
