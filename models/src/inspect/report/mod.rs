@@ -3,6 +3,7 @@
 mod build;
 mod figures;
 mod html;
+mod tell;
 
 use ndarray::{Array2, Array3};
 
