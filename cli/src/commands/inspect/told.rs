@@ -77,7 +77,7 @@ impl Ranking {
         ];
         let labelled = self.encoders.iter().any(|e| e.few_shot.is_some());
         if labelled {
-            rows[0].push(format!("accuracy at {SHOTS} labels a class"));
+            rows[0].push(format!("accuracy at about {SHOTS} labels a class"));
         }
         let number = |value: Option<f64>| match value {
             Some(value) if value.is_finite() => format!("{value:.2}"),
