@@ -339,6 +339,15 @@ pub enum Error {
         problem: String,
     },
 
+    /// A reference for drift is damaged or is not one.
+    #[error("{} is not a usable reference for drift: {problem}", path.display())]
+    BadReference {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+
     /// A head file made by a later version of this crate.
     #[error(
         "{} has head format {found}, this program reads up to {supported}: update offshoot, or fit \

@@ -2,6 +2,7 @@
 
 mod atomic;
 mod container;
+mod drift;
 mod statistics;
 mod tensors;
 
@@ -15,6 +16,7 @@ use crate::classes::Classes;
 use crate::error::{Error, Result};
 use crate::head::{Head, HeadKind};
 
+pub use drift::DriftFile;
 pub use statistics::StatisticsFile;
 
 use container::{Container, HEAD, MAX_BYTES, Problem, VERSION};

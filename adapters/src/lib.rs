@@ -84,6 +84,7 @@
 //! | How sure should it be? | [`calibration`], from leave-one-out predictions |
 //! | Which classes can be ruled out, with a guarantee? | [`conformal`] prediction sets |
 //! | Is this something else altogether? | [`open_set`], at a wanted false-accept rate |
+//! | Do today's inputs still look the same? | [`drift`], at a wanted rate of false alarms |
 //! | Which example should be labelled next? | [`selection`] |
 //! | Which labels are wrong? | [`noise`] |
 //! | How good is it? | [`metrics`], as text, JSON and [`metrics::svg`] |
@@ -101,6 +102,7 @@ pub mod calibration;
 mod classes;
 mod classifier;
 pub mod conformal;
+pub mod drift;
 mod error;
 mod examples;
 mod file;
@@ -121,7 +123,7 @@ pub mod statistics;
 pub use classes::Classes;
 pub use classifier::Classifier;
 pub use error::{Error, Result};
-pub use file::{EncoderTag, HeadFile, StatisticsFile};
+pub use file::{DriftFile, EncoderTag, HeadFile, StatisticsFile};
 pub use head::{Head, HeadKind, LinearLogits};
 pub use heads::auto;
 pub use heads::{

@@ -5,7 +5,7 @@ use clap::builder::styling::{AnsiColor, Effects};
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    completions, embed, evaluate, examples, forget, fuse, import, info, learn, man, merge,
+    completions, embed, evaluate, examples, forget, fuse, import, info, inspect, learn, man, merge,
     optimize, predict, pretrain, quantize, quickstart, relabel, similarity, suggest, suspects,
     teach, tune, undo, unpack, verify, weigh,
 };
@@ -83,6 +83,7 @@ pub(crate) enum Command {
     Merge(merge::Args),
     Predict(predict::Args),
     Evaluate(evaluate::Args),
+    Inspect(inspect::Args),
     Fuse(fuse::Args),
     Optimize(optimize::Args),
     Quantize(quantize::Args),

@@ -180,6 +180,7 @@ impl From<adapters::Error> for Failure {
         let code = match &error {
             E::BadFile { .. }
             | E::BadStatistics { .. }
+            | E::BadReference { .. }
             | E::OtherGrid { .. }
             | E::NewerFile { .. }
             | E::OtherEncoder { .. }

@@ -27,6 +27,8 @@ pub(super) const MAX_BYTES: u64 = 2 << 30;
 const MAX_HEADER: usize = 512 << 20;
 /// The format of a head file.
 pub(super) const HEAD: &str = "offshoot-head";
+/// The format of a reference for drift.
+pub(super) const DRIFT: &str = "offshoot-drift";
 /// The format of a statistics file.
 pub(super) const STATISTICS: &str = "offshoot-statistics";
 const CHECKSUM: &str = "sha256";

@@ -113,7 +113,8 @@ impl Plot {
 }
 
 /// Text that XML can hold: its special characters escaped, control characters replaced.
-fn escaped(text: &str) -> String {
+#[must_use]
+pub fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -8,6 +8,7 @@ pub(crate) mod forget;
 pub(crate) mod fuse;
 pub(crate) mod import;
 pub(crate) mod info;
+pub(crate) mod inspect;
 pub(crate) mod learn;
 pub(crate) mod man;
 pub(crate) mod merge;
@@ -52,6 +53,7 @@ pub(crate) fn run(command: Command) -> Result {
         Command::Pretrain(args) => pretrain::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Inspect(args) => inspect::run(args),
         Command::Fuse(args) => fuse::run(args),
         Command::Optimize(args) => optimize::run(args),
         Command::Quantize(args) => quantize::run(args),

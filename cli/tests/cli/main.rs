@@ -5,6 +5,7 @@ mod bundles;
 mod embed;
 mod heads;
 mod images;
+mod inspecting;
 mod interrupts;
 mod learners;
 mod merging;

@@ -3,6 +3,11 @@
 
 use ndarray::{Array2, ArrayView2, Axis};
 
+use crate::inspect::measures::geometry::invariance::vote;
+use crate::inspect::measures::geometry::uniformity::uniformity;
+use crate::inspect::measures::information::rank::participation;
+use crate::inspect::numeric::neighbors::Neighbors;
+
 /// Figures of embeddings of held-out examples.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Quality {
@@ -20,8 +25,6 @@ pub struct Quality {
     pub nearest_neighbors: Option<f64>,
 }
 
-/// Most rows of which every pair is compared.
-const PAIRS: usize = 1024;
 /// Neighbours that vote.
 const NEIGHBORS: usize = 10;
 
@@ -43,22 +46,13 @@ impl Quality {
         };
         let trace = gram.diag().sum();
         let squares = gram.mapv(|v| v * v).sum();
-        let effective_rank = if squares > 0.0 { trace * trace / squares } else { 0.0 };
+        let ratio = participation(trace, squares);
+        let effective_rank = if squares > 0.0 || squares.is_nan() { ratio } else { 0.0 };
 
-        let count = x.nrows().min(PAIRS);
-        let spread_out = unit_rows(&centred);
-        let part = spread_out.slice_axis(Axis(0), ndarray::Slice::from(..count));
-        let cosines = part.dot(&part.t());
-        let mut total = 0.0;
-        for a in 0..count {
-            for b in a + 1..count {
-                total += (-4.0 * (1.0 - cosines[[a, b]])).exp();
-            }
-        }
-        let pairs = (count * count.saturating_sub(1) / 2).max(1) as f64;
+        let spread_out = unit_rows(&centred).mapv(|v| v as f32);
         Self {
             effective_rank,
-            uniformity: (total / pairs).max(1e-300).ln(),
+            uniformity: uniformity(spread_out.view()),
             spread: variance.sqrt(),
             nearest_neighbors: nearest_neighbors(&spread_out, labels),
         }
@@ -92,7 +86,7 @@ fn unit_rows(x: &Array2<f64>) -> Array2<f64> {
 }
 
 /// Leave-one-out accuracy of the majority among the nearest by cosine.
-fn nearest_neighbors(unit: &Array2<f64>, labels: &[i64]) -> Option<f64> {
+fn nearest_neighbors(unit: &Array2<f32>, labels: &[i64]) -> Option<f64> {
     let known: Vec<usize> =
         (0..unit.nrows().min(labels.len())).filter(|&i| labels[i] >= 0).collect();
     let first = labels.get(*known.first()?)?;
@@ -100,19 +94,11 @@ fn nearest_neighbors(unit: &Array2<f64>, labels: &[i64]) -> Option<f64> {
         return None;
     }
     let x = unit.select(Axis(0), &known);
-    let cosines = x.dot(&x.t());
-    let mut right = 0;
-    for (i, row) in cosines.outer_iter().enumerate() {
-        let mut others: Vec<usize> = (0..known.len()).filter(|&j| j != i).collect();
-        let nearest = NEIGHBORS.min(others.len());
-        others.select_nth_unstable_by(nearest - 1, |&a, &b| row[b].total_cmp(&row[a]));
-        let mut votes = std::collections::BTreeMap::<i64, f64>::new();
-        for &j in &others[..nearest] {
-            *votes.entry(labels[known[j]]).or_default() += 1.0 + 1e-6 * row[j];
-        }
-        let best = votes.iter().max_by(|a, b| a.1.total_cmp(b.1)).map(|(label, _)| *label);
-        right += usize::from(best == Some(labels[known[i]]));
-    }
+    let nearest = Neighbors::among(x.view(), NEIGHBORS);
+    let right = nearest.rows.outer_iter().zip(&known).filter(|(rows, own)| {
+        vote(rows.iter().map(|&j| labels[known[j as usize]])) == Some(labels[**own])
+    });
+    let right = right.count();
     Some(right as f64 / known.len() as f64)
 }
 

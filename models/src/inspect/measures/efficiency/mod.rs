@@ -1,0 +1,4 @@
+//! How far labels go.
+
+pub mod curve;
+pub mod labels_needed;

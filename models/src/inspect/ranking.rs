@@ -1,0 +1,134 @@
+//! Choosing among encoders without labels.
+
+use ndarray::{Array2, ArrayView2, ArrayView3, Axis};
+
+use super::measures::geometry::invariance::vote;
+use super::measures::information::{intrinsic_dimension, rank};
+use super::numeric::clusters::Clusters;
+use super::numeric::neighbors::Neighbors;
+use super::numeric::products::{first, unit_rows};
+use super::numeric::{eigen, statistics};
+
+/// LiDAR (Thilak and others, 2023, arXiv:2312.04000): RankMe of the eigenvalues of
+/// `Σ_w^(-1/2) Σ_b Σ_w^(-1/2)`, where a class is an input and its examples are views of it,
+/// with `Σ_w` the covariance within, `δ = 1e-4` added to its diagonal, and `Σ_b` that of the
+/// means.
+///
+/// `views` is `[inputs, views, width]`. Unit: directions that tell inputs apart beyond what
+/// views change. Limits: it is of the views that it is given. `None` of fewer than 3 inputs or
+/// 2 views.
+pub fn lidar(views: ArrayView3<'_, f32>) -> Option<f64> {
+    let (n, q, d) = views.dim();
+    if n < 3 || q < 2 || d == 0 {
+        return None;
+    }
+    let x = views.mapv(f64::from);
+    let means = x.sum_axis(Axis(1)) / q as f64;
+    let grand = means.sum_axis(Axis(0)) / n as f64;
+    let between = (&means - &grand).t().dot(&(&means - &grand)) / (n - 1) as f64;
+    let mut within = Array2::<f64>::eye(d) * 1e-4;
+    for view in 0..q {
+        let away = &x.index_axis(Axis(1), view) - &means;
+        within += &(away.t().dot(&away) / (n * (q - 1)) as f64);
+    }
+    let (values, rows) = eigen::vectors(within);
+    let mut whiten = rows;
+    for (mut row, value) in whiten.outer_iter_mut().zip(&values) {
+        row /= value.max(1e-12).sqrt();
+    }
+    let values = eigen::values(whiten.dot(&between).dot(&whiten.t()));
+    let kept: Vec<f64> = values.into_iter().map(|v| v.max(0.0)).collect();
+    let lidar = rank::rank_me(&kept);
+    lidar.is_finite().then_some(lidar)
+}
+
+/// Cluster learnability and intrinsic dimension (CLID: Lu and others, 2022, arXiv:2206.01251).
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Clid {
+    /// Leave-one-out accuracy of 10 nearest neighbours on k-means clusters, `√(rows / 2)` of
+    /// them at most 50.
+    pub learnability: f64,
+    /// TwoNN's intrinsic dimension.
+    pub dimension: f64,
+}
+
+/// CLID of embeddings; `None` of fewer than 30 rows. Of more than 3,000 the first are used.
+pub fn clid(x: ArrayView2<'_, f32>, seed: u64) -> Option<Clid> {
+    let n = x.nrows().min(3000);
+    if n < 30 {
+        return None;
+    }
+    let unit = unit_rows(first(x, n));
+    let k = ((n as f64 / 2.0).sqrt() as usize).clamp(2, 50);
+    let clusters = Clusters::fit(unit.view(), k, 1, seed);
+    let nearest = Neighbors::among(unit.view(), 10);
+    let right =
+        nearest.rows.outer_iter().zip(&clusters.of).filter(|(rows, own)| {
+            vote(rows.iter().map(|&j| clusters.of[j as usize])) == Some(**own)
+        });
+    let learnability = right.count() as f64 / n as f64;
+    let pairs: Vec<(f64, f64)> =
+        nearest.distances.outer_iter().map(|row| (row[0], row[1])).collect();
+    let (dimension, _) = intrinsic_dimension::two_nn(&pairs, seed)?;
+    Some(Clid { learnability, dimension })
+}
+
+/// One score an encoder from CLID: the sum of both parts, each standardised over the encoders.
+pub fn clid_scores(parts: &[Clid]) -> Vec<f64> {
+    let standard = |values: Vec<f64>| {
+        let (mean, deviation) = (statistics::mean(&values), statistics::deviation(&values));
+        let over = if deviation > 0.0 { deviation } else { 1.0 };
+        values.into_iter().map(|v| (v - mean) / over).collect::<Vec<f64>>()
+    };
+    let learnability = standard(parts.iter().map(|p| p.learnability).collect());
+    let dimension = standard(parts.iter().map(|p| p.dimension).collect());
+    learnability.into_iter().zip(dimension).map(|(a, b)| a + b).collect()
+}
+
+/// Spearman's rank correlation; equal values have their mean rank. `None` of fewer than 3 pairs
+/// or where one side does not vary.
+pub fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
+    if a.len() != b.len() || a.len() < 3 {
+        return None;
+    }
+    statistics::correlation(&statistics::ranks(a), &statistics::ranks(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array3;
+
+    use super::*;
+    use crate::random::SplitMix64;
+
+    /// The value is `scipy.stats.spearmanr`'s.
+    #[test]
+    fn spearman_with_ties_equals_scipy() {
+        let found = spearman(&[1.0, 2.0, 2.0, 5.0, 4.0], &[3.0, 1.0, 4.0, 6.0, 6.0]).unwrap();
+        assert!((found - 0.789_473_684_210_526_4).abs() < 1e-12, "{found}");
+        assert!(spearman(&[1.0, 1.0, 1.0], &[1.0, 2.0, 3.0]).is_none());
+    }
+
+    #[test]
+    fn lidar_counts_directions_that_views_leave_alone() {
+        let mut random = SplitMix64::new(1);
+        // Four directions are the input's, four are the view's.
+        let inputs = Array2::from_shape_simple_fn((300, 4), || random.normal());
+        let views = Array3::from_shape_fn((300, 6, 8), |(i, _, j)| {
+            if j < 4 { 10.0 * inputs[[i, j]] } else { random.normal() }
+        });
+        let found = lidar(views.view()).unwrap();
+        assert!((found - 4.0).abs() < 0.1, "{found}");
+        assert!(lidar(Array3::zeros((300, 1, 8)).view()).is_none());
+        assert!(lidar(Array3::zeros((300, 3, 8)).view()).is_none());
+    }
+
+    #[test]
+    fn clustered_data_is_learnable() {
+        let mut random = SplitMix64::new(1);
+        let x = Array2::from_shape_simple_fn((200, 3), || random.normal());
+        let found = clid(x.view(), 1).unwrap();
+        assert!(found.learnability > 0.6 && found.dimension > 1.0, "{found:?}");
+        assert_eq!(clid_scores(&[found, found]), [0.0, 0.0]);
+    }
+}

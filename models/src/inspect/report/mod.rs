@@ -1,0 +1,193 @@
+//! Everything that can be said of an encoder on a person's data, in one structure.
+
+mod build;
+mod figures;
+mod html;
+mod tell;
+
+use ndarray::{Array2, Array3};
+
+pub use build::report;
+pub use html::page;
+
+use super::Interval;
+use super::measures::efficiency::curve::Curve;
+use super::measures::geometry::cosines::Cosines;
+use super::measures::geometry::invariance::Response;
+use super::measures::information::bits::Kept;
+
+/// What a report is made of: the embeddings of an encoder and whatever else is known.
+#[derive(Debug, Clone, Default)]
+pub struct Sample {
+    /// Name of the encoder.
+    pub encoder: String,
+    /// Its digest.
+    pub digest: String,
+    /// What the inputs are called: `texts`, `images`, `signals`.
+    pub inputs: String,
+    /// Number of inputs that the sample was drawn from.
+    pub total: u64,
+    /// Embeddings `[examples, width]`.
+    pub embeddings: Array2<f32>,
+    /// What a person is shown of each example.
+    pub titles: Vec<String>,
+    /// Names of the classes.
+    pub classes: Vec<String>,
+    /// The class of each example, where all have one.
+    pub labels: Option<Vec<usize>>,
+    /// The inputs themselves as numbers, `[examples, numbers]`.
+    pub raw: Option<Array2<f32>>,
+    /// Embeddings of changed views `[inputs, views, width]`.
+    pub views: Option<Array3<f32>>,
+    /// Embeddings of examples that were changed more and more.
+    pub changed: Vec<Changed>,
+    /// The seed of everything that is drawn.
+    pub seed: u64,
+}
+
+/// Examples after one change at several strengths.
+#[derive(Debug, Clone)]
+pub struct Changed {
+    /// Name of the change.
+    pub name: String,
+    /// The number of each changed example in the sample.
+    pub own: Vec<usize>,
+    /// Strengths, from 0 to 1, and the embeddings.
+    pub steps: Vec<(f64, Array2<f32>)>,
+}
+
+/// One of the three questions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pillar {
+    /// How much is kept, in how few numbers?
+    Information,
+    /// What is near what, and what moves it?
+    Geometry,
+    /// How far do labels go?
+    Efficiency,
+}
+
+/// One figure with all that a person needs to read it.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Figure {
+    /// Its question.
+    pub pillar: Pillar,
+    /// Its name for machines.
+    pub key: &'static str,
+    /// Its name for people.
+    pub name: &'static str,
+    /// The value.
+    pub value: f64,
+    /// Its 95 % interval, where there is one.
+    pub interval: Option<Interval>,
+    /// What it says of this encoder on this data, in one sentence.
+    pub meaning: String,
+    /// How it is computed.
+    pub formula: &'static str,
+    /// Where it comes from.
+    pub source: &'static str,
+    /// Examples that it was computed from.
+    pub rows: usize,
+}
+
+/// Answers to one change.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Sensitivity {
+    /// Name of the change.
+    pub name: String,
+    /// From weak to strong.
+    pub responses: Vec<Response>,
+}
+
+/// Labels of each class that a wanted accuracy needs.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Needed {
+    /// The wanted accuracy.
+    pub accuracy: f64,
+    /// Labels of each class by the fitted curve; `null` where it never gets there.
+    pub labels: f64,
+    /// 95 % interval; an end that is `null` is without bound.
+    pub interval: Option<Interval>,
+}
+
+/// The map: where each shown example lies.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+pub struct Map {
+    /// Numbers of the examples in the sample.
+    pub rows: Vec<usize>,
+    /// What a person is shown of each.
+    pub titles: Vec<String>,
+    /// The first two principal components.
+    pub pca: Vec<[f64; 2]>,
+    /// t-SNE.
+    pub t_sne: Vec<[f64; 2]>,
+    /// The group of each: its class, or its cluster where there are no labels.
+    pub groups: Vec<usize>,
+    /// Names of the groups.
+    pub names: Vec<String>,
+}
+
+/// An example and its nearest others.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Nearest {
+    /// The example.
+    pub example: String,
+    /// Its nearest others, with the cosine.
+    pub nearest: Vec<(String, f64)>,
+}
+
+/// The report of one encoder on one sample.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Report {
+    /// Name of the encoder.
+    pub encoder: String,
+    /// Its digest.
+    pub digest: String,
+    /// What the inputs are called.
+    pub inputs: String,
+    /// Number of inputs that the sample was drawn from.
+    pub total: u64,
+    /// Examples in the sample.
+    pub rows: usize,
+    /// Numbers of an embedding.
+    pub width: usize,
+    /// The seed.
+    pub seed: u64,
+    /// What a reader must know: samples, duplicates, constant dimensions, too few rows.
+    pub notes: Vec<String>,
+    /// The figures.
+    pub figures: Vec<Figure>,
+    /// Variances of the principal components, falling.
+    pub variances: Vec<f64>,
+    /// What smaller forms keep.
+    pub bits: Vec<Kept>,
+    /// Cosines of pairs.
+    pub cosines: Option<Cosines>,
+    /// Answers to changes.
+    pub sensitivity: Vec<Sensitivity>,
+    /// Accuracy against labels.
+    pub curves: Vec<Curve>,
+    /// The same of the raw inputs.
+    pub raw_curves: Vec<Curve>,
+    /// Labels that accuracies need, by the curve of the linear probe.
+    pub needed: Vec<Needed>,
+    /// The map.
+    pub map: Map,
+    /// Examples with their nearest others.
+    pub nearest: Vec<Nearest>,
+}
+
+impl Report {
+    /// The figure of a key.
+    pub fn figure(&self, key: &str) -> Option<&Figure> {
+        self.figures.iter().find(|figure| figure.key == key)
+    }
+
+    /// Mean accuracy of the linear probe at the number of labels nearest to `labels`.
+    pub fn few_shot(&self, labels: usize) -> Option<f64> {
+        let curve = self.curves.iter().find(|curve| curve.head == "ridge")?;
+        let point = curve.points.iter().min_by_key(|point| point.labels.abs_diff(labels))?;
+        Some(point.accuracy)
+    }
+}
