@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     completions, embed, evaluate, examples, forget, fuse, import, info, learn, man, merge,
-    optimize, predict, pretrain, quantize, quickstart, relabel, similarity, suggest, suspects,
-    teach, tune, undo, unpack, verify, weigh,
+    optimize, predict, pretrain, quantize, quickstart, relabel, serve, similarity, suggest,
+    suspects, teach, tune, undo, unpack, verify, weigh,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -90,6 +90,7 @@ pub(crate) enum Command {
     Pretrain(pretrain::Args),
     Relabel(relabel::Args),
     Weigh(weigh::Args),
+    Serve(serve::Args),
     Similarity(similarity::Args),
     Completions(completions::Args),
     Man(man::Args),
