@@ -7,6 +7,7 @@
 //! | --- | --- | --- |
 //! | `/v1/embeddings`, `/v1/models` | OpenAI's | OpenAI's |
 //! | `/embed`, `/similarity`, `/tokenize`, `/decode`, `/info`, `/health`, `POST /` | Text Embeddings Inference's | its own |
+//! | `/v1/embed` | lines of JSON, of any number | problem details |
 //! | `/v1/learners…` | learners, see [`protocols`] | problem details, RFC 9457 |
 //! | `/ready`, `/metrics` | readiness, Prometheus's text format | problem details |
 //! | `GET /` | the teaching page | |

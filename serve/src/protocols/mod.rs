@@ -4,6 +4,7 @@
 //! over HTTP. Every update is on disk before it is answered.
 
 mod body;
+mod bulk;
 pub(crate) mod learners;
 mod openai;
 pub(crate) mod tei;
@@ -27,6 +28,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/v1/embeddings", post(openai::embeddings))
         .route("/embeddings", post(openai::embeddings))
+        .route("/v1/embed", post(bulk::embed))
         .route("/v1/models", get(openai::models))
         .route("/v1/models/{name}", get(openai::model))
         .route("/embed", post(tei::embed))

@@ -149,3 +149,29 @@ fn many_clients_get_what_each_asked_for() {
     assert!(metrics.contains("offshoot_inputs_total 256"), "{metrics}");
     assert!(metrics.contains("route=\"/embed\",method=\"POST\",status=\"200\"} 256"));
 }
+
+#[test]
+fn a_stream_of_lines_is_answered_line_by_line() {
+    let service = Service::start();
+    let expected = vectors(&service, &TEXTS);
+    let mut lines = String::new();
+    for i in 0..200 {
+        lines.push_str(&json!({"id": format!("n{i}"), "text": TEXTS[i % 3]}).to_string());
+        lines.push('\n');
+    }
+    lines.push_str("\n{broken\n\"a dull plot\"");
+    let headers = [("content-type", "application/x-ndjson")];
+    let answer = service.send("POST", "/v1/embed?model=tiny", &headers, lines.as_bytes());
+    assert_eq!(answer.status, 200);
+    let text = answer.text();
+    let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 202);
+    for (i, row) in rows[..200].iter().enumerate() {
+        assert_eq!((&row["index"], &row["id"]), (&json!(i), &json!(format!("n{i}"))));
+        assert_near(&row["embedding"], expected.row(i % 3));
+    }
+    assert!(rows[200]["error"].is_string());
+    assert_near(&rows[201]["embedding"], expected.row(1));
+    let wrong = service.send("POST", "/v1/embed", &[("content-type", "text/plain")], b"a");
+    assert_eq!(wrong.header("content-type"), Some("application/problem+json"));
+}
