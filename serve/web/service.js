@@ -40,7 +40,7 @@ export const suggest = async (id, inputs, count) =>
 export const suspects = async (id) => (await json("GET", at(id, "suspects"))).suspects;
 export const examples = async (id) => (await json("GET", at(id, "examples?limit=500"))).examples;
 export const predict = async (id, inputs) =>
-  (await json("POST", at(id, "predict"), { inputs, coverage: 0.9, false_accepts: 0.1 })).predictions;
+  (await json("POST", at(id, "predict"), { inputs, coverage: 0.8, false_accepts: 0.1 })).predictions;
 
 /** Saves a file of the service. A link could not send the key. */
 export async function save(id, kind) {
