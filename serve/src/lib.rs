@@ -27,4 +27,4 @@ mod server;
 pub use auth::new_key;
 pub use config::{Config, Served};
 pub use error::{Error, Result};
-pub use server::{Server, run};
+pub use server::{Reload, Server, run};

@@ -113,17 +113,23 @@ impl Server {
         }
     }
 
+    /// What opens bundles again, from any thread, while the service runs.
+    #[must_use]
+    pub fn reload(&self) -> Reload {
+        Reload { app: self.app.clone() }
+    }
+
     /// Opens bundles again that were replaced, at each SIGHUP.
     #[cfg(unix)]
     fn reload_at_hangup(&self) -> Result<()> {
         use tokio::signal::unix::{SignalKind, signal};
         let mut hangup = signal(SignalKind::hangup()).map_err(Error::io("wait for", "SIGHUP"))?;
-        let app = self.app.clone();
+        let reload = self.reload();
         tokio::spawn(async move {
             while hangup.recv().await.is_some() {
-                let app = app.clone();
+                let reload = reload.clone();
                 let work = move || {
-                    for (name, result) in app.bundles.reload() {
+                    for (name, result) in reload.run() {
                         match result {
                             Ok(true) => eprintln!("{name}: the new bundle is served"),
                             Ok(false) => {}
@@ -135,6 +141,21 @@ impl Server {
             }
         });
         Ok(())
+    }
+}
+
+/// Opens bundles again that were replaced on disk.
+#[derive(Debug, Clone)]
+pub struct Reload {
+    app: Arc<App>,
+}
+
+impl Reload {
+    /// Opens those that changed and serves them from then on; gives for each name whether it
+    /// is a new one. Requests in progress end with the encoder that they began with, and one
+    /// that cannot be opened does not take the place of one that can. Blocks.
+    pub fn run(&self) -> Vec<(String, Result<bool>)> {
+        self.app.bundles.reload()
     }
 }
 

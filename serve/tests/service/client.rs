@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::thread::JoinHandle;
 
-use offshoot_serve::{Config, Served, Server};
+use offshoot_serve::{Config, Reload, Served, Server};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 pub(crate) struct Service {
     pub(crate) address: SocketAddr,
     pub(crate) folder: tempfile::TempDir,
+    pub(crate) reload: Reload,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -78,13 +79,13 @@ impl Service {
             let runtime = tokio::runtime::Runtime::new().unwrap();
             runtime.block_on(async {
                 let server = Server::bind(config).await.unwrap();
-                tell.send(server.address().unwrap()).unwrap();
+                tell.send((server.address().unwrap(), server.reload())).unwrap();
                 let stop = async move { drop(stopped.await) };
                 server.serve(stop).await.unwrap();
             });
         });
-        let address = told.recv().unwrap();
-        Self { address, folder, stop: Some(stop), thread: Some(thread) }
+        let (address, reload) = told.recv().unwrap();
+        Self { address, folder, reload, stop: Some(stop), thread: Some(thread) }
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {

@@ -175,3 +175,38 @@ fn a_stream_of_lines_is_answered_line_by_line() {
     let wrong = service.send("POST", "/v1/embed", &[("content-type", "text/plain")], b"a");
     assert_eq!(wrong.header("content-type"), Some("application/problem+json"));
 }
+
+#[test]
+fn a_bundle_is_replaced_under_load_and_no_request_is_lost() {
+    let service = Service::start();
+    let old = vectors(&service, &TEXTS[..1]);
+    service.post("/v1/learners", &json!({"id": "old", "model": "tiny"})).good();
+    let other = offshoot_tests::tiny::bundle(service.folder.path(), "other", 2);
+    let new = offshoot_tests::open(&other).embed(&TEXTS[..1]).unwrap().into_vectors();
+    let near = |found: &Value, row: ndarray::ArrayView1<'_, f32>| {
+        let found: Vec<f32> = serde_json::from_value(found.clone()).unwrap();
+        found.iter().zip(row).all(|(a, b)| (a - b).abs() < 1e-5)
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut swapped = 0;
+                while swapped < 20 {
+                    let answer = service.post("/embed", &json!({"inputs": TEXTS[0]})).good();
+                    let is_new = near(&answer[0], new.row(0));
+                    assert!(is_new || (swapped == 0 && near(&answer[0], old.row(0))));
+                    swapped += i32::from(is_new);
+                }
+            });
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        std::fs::rename(&other, service.bundle("tiny")).unwrap();
+        let done = service.reload.run();
+        assert!(matches!(done[0], (_, Ok(true))) && matches!(done[1], (_, Ok(false))), "{done:?}");
+    });
+    // A learner of the old encoder is not asked with the new one.
+    assert_eq!(service.get("/v1/learners/old").status, 409);
+    std::fs::write(service.bundle("tiny"), "no bundle").unwrap();
+    assert!(service.reload.run()[0].1.is_err());
+    service.post("/embed", &json!({"inputs": TEXTS[0]})).good();
+}
