@@ -22,6 +22,10 @@ pub struct Config {
     pub bundles: Vec<Served>,
     /// Where it listens.
     pub address: SocketAddr,
+    /// A Unix socket to listen on instead, which only this user may open.
+    pub socket: Option<PathBuf>,
+    /// Whether each request is told on standard error, as a line of JSON.
+    pub log: bool,
     /// The file of keys; without one everyone who reaches the address may do everything.
     pub keys: Option<PathBuf>,
     /// The folder of learners.
@@ -47,6 +51,8 @@ impl Config {
         Self {
             bundles,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            socket: None,
+            log: false,
             keys: None,
             data,
             open: OpenOptions::new(),

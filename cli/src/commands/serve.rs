@@ -7,6 +7,7 @@ use offshoot_serve::{Config, Served, new_key};
 
 use crate::encoder::EncoderArgs;
 use crate::failure::{Code, Failure, Result};
+use crate::files;
 use crate::progress;
 
 const EXAMPLES: &str = "\
@@ -33,6 +34,12 @@ pub(crate) struct Args {
     /// Address and port; port 0 is any free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// A Unix socket to listen on instead
+    #[arg(long, value_name = "PATH", conflicts_with = "listen")]
+    socket: Option<PathBuf>,
+    /// Tell each request on standard error, as a line of JSON
+    #[arg(long)]
+    log: bool,
     /// The file of keys: only who has one is answered
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
@@ -63,11 +70,17 @@ pub(crate) fn run(args: Args) -> Result {
     let mut config = Config::new(bundles, args.data);
     config.address = args.listen;
     config.keys = args.keys;
+    config.log = args.log;
+    config.socket = args.socket.clone();
     config.open =
         args.encoder.options()?.idle_unload(args.idle_unload.map(std::time::Duration::from_secs));
     config.timeout = std::time::Duration::from_secs(args.timeout.clamp(1, 86_400));
     config.queue_tokens = args.queue_tokens;
-    offshoot_serve::run(config, |address| progress::say(&format!("http://{address}/")))?;
+    offshoot_serve::run(config, |address| match (address, &args.socket) {
+        (Some(address), _) => progress::say(&format!("http://{address}/")),
+        (None, Some(path)) => progress::say(&files::shell_path(path).to_string()),
+        (None, None) => {}
+    })?;
     Ok(())
 }
 

@@ -119,7 +119,13 @@ pub(super) async fn outermost(
     }
     let seconds = start.elapsed().as_secs_f64();
     let route = route.as_deref().unwrap_or("none");
-    app.metrics.request(route, method.as_str(), response.status().as_u16(), seconds);
+    let status = response.status().as_u16();
+    app.metrics.request(route, method.as_str(), status, seconds);
+    if app.config.log {
+        let line = serde_json::json!({"id": id, "method": method.as_str(), "route": route,
+                                      "status": status, "seconds": seconds});
+        eprintln!("{line}");
+    }
     response
 }
 

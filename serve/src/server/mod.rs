@@ -1,8 +1,9 @@
 //! From a configuration to a service that listens, and its orderly end.
 
 pub(crate) mod layers;
+mod listen;
 
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +11,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use tokio::net::TcpListener;
+use axum::response::IntoResponse;
 use tokio::sync::watch;
+use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
 
@@ -19,9 +21,11 @@ use crate::auth::Keys;
 use crate::bundles::Bundles;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::fault::Fault;
 use crate::metrics::Metrics;
 use crate::protocols;
 use crate::protocols::learners::Learners;
+use listen::Listening;
 
 /// Smaller answers are sent as they are: on one machine compressing takes longer than sending.
 const COMPRESSED_FROM: u64 = 32 << 10;
@@ -48,7 +52,7 @@ impl App {
 #[derive(Debug)]
 pub struct Server {
     app: Arc<App>,
-    listener: TcpListener,
+    listener: Listening,
 }
 
 impl Server {
@@ -59,7 +63,8 @@ impl Server {
     /// Those of bundles; [`Error::Keys`], [`Error::Io`]; [`Error::Argument`] for an address
     /// that others reach without keys.
     pub async fn bind(config: Config) -> Result<Self> {
-        if !config.address.ip().is_loopback() && config.keys.is_none() {
+        let reachable = config.socket.is_none() && !config.address.ip().is_loopback();
+        if reachable && config.keys.is_none() {
             return Err(Error::Argument(format!(
                 "at {} other machines would reach the service; give --keys FILE, or listen on \
                  127.0.0.1",
@@ -70,20 +75,16 @@ impl Server {
         let metrics = Arc::new(Metrics::default());
         let bundles = Bundles::new(&config, &metrics)?;
         let learners = Learners::new(&config.data)?;
-        let listener = TcpListener::bind(config.address)
-            .await
-            .map_err(Error::io("listen on", config.address))?;
+        let listener = Listening::start(&config).await?;
         let draining = watch::Sender::new(false);
         let app = Arc::new(App { config, bundles, learners, keys, metrics, draining });
         Ok(Self { app, listener })
     }
 
-    /// Where it listens.
-    ///
-    /// # Errors
-    /// [`Error::Io`] when the system does not know.
-    pub fn address(&self) -> Result<SocketAddr> {
-        self.listener.local_addr().map_err(Error::io("name", "the address"))
+    /// Where it listens; none on a Unix socket.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listener.address()
     }
 
     /// Serves until `stop` is ready, and then until requests in progress are answered, or for
@@ -101,8 +102,7 @@ impl Server {
             stop.await;
             stopper.draining.send_replace(true);
         };
-        let serving =
-            axum::serve(NoDelay(listener), router).with_graceful_shutdown(stopping).into_future();
+        let serving = listener.serve(router, stopping);
         let late = async move {
             let _ = ending.wait_for(|ending| *ending).await;
             tokio::time::sleep(drain).await;
@@ -159,47 +159,26 @@ impl Reload {
     }
 }
 
-/// Connections that send small answers at once.
-struct NoDelay(TcpListener);
-
-impl axum::serve::Listener for NoDelay {
-    type Io = tokio::net::TcpStream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        loop {
-            match self.0.accept().await {
-                Ok((stream, address)) => {
-                    let _ = stream.set_nodelay(true);
-                    return (stream, address);
-                }
-                // Out of file descriptors, or a connection that was already gone.
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-            }
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<Self::Addr> {
-        self.0.local_addr()
-    }
-}
-
 fn router(app: &Arc<App>) -> Router {
     let limit = app.config.max_bytes;
     protocols::router()
         .merge(crate::page::router())
         .layer(DefaultBodyLimit::max(limit))
+        .layer(CatchPanicLayer::custom(|_| {
+            Fault::internal("a handler panicked; please report it").into_response()
+        }))
         .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESSED_FROM)))
         .layer(from_fn_with_state(app.clone(), layers::guard))
         .layer(from_fn_with_state(app.clone(), layers::outermost))
         .with_state(app.clone())
 }
 
-/// Serves until SIGINT or SIGTERM, and calls `started` with the address once it listens.
+/// Serves until SIGINT or SIGTERM, and calls `started` once it listens, with the
+/// address unless that is a Unix socket.
 ///
 /// # Errors
 /// As [`Server::bind`] and [`Server::serve`].
-pub fn run(config: Config, started: impl FnOnce(SocketAddr)) -> Result<()> {
+pub fn run(config: Config, started: impl FnOnce(Option<SocketAddr>)) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -209,7 +188,7 @@ pub fn run(config: Config, started: impl FnOnce(SocketAddr)) -> Result<()> {
         let server = Server::bind(config).await?;
         #[cfg(unix)]
         server.reload_at_hangup()?;
-        started(server.address()?);
+        started(server.address());
         server.serve(stopped()).await
     })?;
     // Blocking work that nobody waits for does not hold the end up.

@@ -79,12 +79,13 @@ impl Service {
             let runtime = tokio::runtime::Runtime::new().unwrap();
             runtime.block_on(async {
                 let server = Server::bind(config).await.unwrap();
-                tell.send((server.address().unwrap(), server.reload())).unwrap();
+                tell.send((server.address(), server.reload())).unwrap();
                 let stop = async move { drop(stopped.await) };
                 server.serve(stop).await.unwrap();
             });
         });
         let (address, reload) = told.recv().unwrap();
+        let address = address.unwrap_or_else(|| "127.0.0.1:0".parse().unwrap());
         Self { address, folder, reload, stop: Some(stop), thread: Some(thread) }
     }
 

@@ -156,3 +156,24 @@ fn the_page_and_its_files_are_served_under_a_strict_policy() {
         assert_eq!(service.get(part).status, 200, "{part}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_unix_socket_is_this_users_alone() {
+    use std::io::{Read, Write};
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("offshoot.sock");
+    // One that a process left behind.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let service = Service::with(folder, |config| config.socket = Some(path.clone()));
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    stream
+        .write_all(b"GET /ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("x-request-id"), "{answer}");
+    drop(service);
+}
