@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     completions, embed, evaluate, examples, forget, fuse, import, info, inspect, learn, man, merge,
-    optimize, predict, pretrain, quantize, quickstart, relabel, similarity, suggest, suspects,
-    teach, tune, undo, unpack, verify, weigh,
+    optimize, predict, pretrain, quantize, quickstart, relabel, serve, similarity, suggest,
+    suspects, teach, tune, undo, unpack, verify, weigh,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -91,6 +91,7 @@ pub(crate) enum Command {
     Pretrain(pretrain::Args),
     Relabel(relabel::Args),
     Weigh(weigh::Args),
+    Serve(serve::Args),
     Similarity(similarity::Args),
     Completions(completions::Args),
     Man(man::Args),

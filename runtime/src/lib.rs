@@ -54,5 +54,5 @@ pub use library::Engine;
 pub use offshoot_adapters as adapters;
 pub use session::{CacheState, OpenOptions, Spinning, WeightCache};
 pub use signal::resample;
-pub use tokenizer::{Tokenizer, Tokens, Truncation};
+pub use tokenizer::{TokenSpan, Tokenizer, Tokens, Truncation};
 pub use trainer::{Trainer, TrainerOptions};

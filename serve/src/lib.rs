@@ -1,1 +1,30 @@
-//! serve
+//! The HTTP service: embeddings and few-shot learning for programs in any language, and a
+//! page on which a person teaches.
+//!
+//! [`run`] serves until it is told to stop. What it answers:
+//!
+//! | routes | protocol | errors |
+//! | --- | --- | --- |
+//! | `/v1/embeddings`, `/v1/models` | OpenAI's | OpenAI's |
+//! | `/embed`, `/similarity`, `/tokenize`, `/decode`, `/info`, `/health`, `POST /` | Text Embeddings Inference's | its own |
+//! | `/v1/embed` | lines of JSON, of any number | problem details |
+//! | `/v1/learners…` | learners, see [`protocols`] | problem details, RFC 9457 |
+//! | `/ready`, `/metrics` | readiness, Prometheus's text format | problem details |
+//! | `GET /` | the teaching page | |
+#![forbid(unsafe_code)]
+
+mod auth;
+mod batching;
+mod bundles;
+mod config;
+mod error;
+mod fault;
+mod metrics;
+mod page;
+pub mod protocols;
+mod server;
+
+pub use auth::new_key;
+pub use config::{Config, Served};
+pub use error::{Error, Result};
+pub use server::{Reload, Server, run};

@@ -19,6 +19,7 @@ pub(crate) mod pretrain;
 pub(crate) mod quantize;
 pub(crate) mod quickstart;
 pub(crate) mod relabel;
+pub(crate) mod serve;
 pub(crate) mod similarity;
 pub(crate) mod suggest;
 pub(crate) mod suspects;
@@ -59,6 +60,7 @@ pub(crate) fn run(command: Command) -> Result {
         Command::Quantize(args) => quantize::run(args),
         Command::Relabel(args) => relabel::run(args),
         Command::Weigh(args) => weigh::run(args),
+        Command::Serve(args) => serve::run(args),
         Command::Similarity(args) => similarity::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

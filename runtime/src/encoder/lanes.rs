@@ -40,17 +40,21 @@ impl Lanes {
     }
 
     /// Runs every batch; result `i` has the rows of batch `i`, each of `width`
-    /// numbers.
+    /// numbers. With `narrow` on one thread.
     pub(super) fn run(
         &self,
         batches: &[Batch],
         inputs: &dyn Inputs,
         width: usize,
+        narrow: bool,
         open: OpenSession<'_>,
     ) -> Result<Vec<Vec<f32>>> {
         let workers = self.narrow.len().min(batches.len());
-        if workers < 2 {
-            let (mut slot, threads) = self.any();
+        if narrow || workers < 2 {
+            let (mut slot, threads) = match narrow && !self.narrow.is_empty() {
+                true => (self.narrow_lane(0), 1),
+                false => self.any(),
+            };
             let session = opened(&mut slot, threads, open)?;
             return batches.iter().map(|b| run_batch(session, b, inputs, width)).collect();
         }

@@ -158,7 +158,7 @@ impl Encoder {
         let mut vectors = Array2::zeros((lengths.len(), kept));
         let renormalize = kept < width && self.manifest().normalized;
         let batches = batch::batches(&lengths, inputs.budget().max(1));
-        let finished = loaded.lanes.run(&batches, inputs, width, &|threads| {
+        let finished = loaded.lanes.run(&batches, inputs, width, options.narrow, &|threads| {
             self.inner.open_session(&loaded.prepared, threads)
         })?;
         let mut peak = 0;

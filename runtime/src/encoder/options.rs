@@ -50,6 +50,10 @@ pub struct EmbedOptions {
     /// Most images or signals of one run of the graph; large ones are fewer. Bounds
     /// the memory that a call takes.
     pub batch_rows: usize,
+    /// Compute on one thread, beside other calls that do so too. For programs that make
+    /// as many calls at once as the encoder has threads, each of about one batch: together
+    /// they do more than one call after another on all threads.
+    pub narrow: bool,
 }
 
 impl Default for EmbedOptions {
@@ -60,6 +64,7 @@ impl Default for EmbedOptions {
             dimensions: None,
             batch_tokens: BATCH_TOKENS,
             batch_rows: BATCH_ROWS,
+            narrow: false,
         }
     }
 }

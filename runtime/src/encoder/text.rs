@@ -9,7 +9,7 @@ use super::{EmbedOptions, Encoder, Loaded, Prompt, join};
 use crate::bundle::Modality;
 use crate::embeddings::Embeddings;
 use crate::error::{Error, Result, engine};
-use crate::tokenizer::{Tokenizer, Tokens, Truncation};
+use crate::tokenizer::{TokenSpan, Tokenizer, Tokens, Truncation};
 
 impl Encoder {
     /// Most tokens of a text, special tokens included; 0 for an encoder of images or
@@ -92,6 +92,33 @@ impl Encoder {
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
         let loaded = self.inner.loaded()?;
         self.tokenizer(&loaded)?.decode(ids)
+    }
+
+    /// The text of token ids, special tokens included.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub fn decode_all(&self, ids: &[u32]) -> Result<String> {
+        let loaded = self.inner.loaded()?;
+        self.tokenizer(&loaded)?.decode_all(ids)
+    }
+
+    /// The tokens of a text, uncut and without a prompt, and where in the text they are.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] when the encoder reads no texts, or its tokenizer not this one.
+    pub fn token_spans(&self, text: &str, special_tokens: bool) -> Result<Vec<TokenSpan>> {
+        let loaded = self.inner.loaded()?;
+        self.tokenizer(&loaded)?.spans(text, special_tokens)
+    }
+
+    /// Number of tokens that its tokenizer has, added ones included: ids are below it.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] when the encoder reads no texts.
+    pub fn vocabulary_size(&self) -> Result<usize> {
+        let loaded = self.inner.loaded()?;
+        Ok(self.tokenizer(&loaded)?.vocabulary_size())
     }
 
     pub(crate) fn prompt<'a>(&'a self, prompt: &'a Prompt) -> Result<Option<&'a str>> {

@@ -35,6 +35,19 @@ pub struct Tokens {
     pub cut: usize,
 }
 
+/// A token and where it is in the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenSpan {
+    /// Its id.
+    pub id: u32,
+    /// The part of the text, or the token itself where it is special.
+    pub text: String,
+    /// Whether it was added to the text.
+    pub special: bool,
+    /// Its first character in the text and the one after its last; none for special tokens.
+    pub span: Option<(usize, usize)>,
+}
+
 /// Turns text into token ids, as the encoder's publisher does.
 pub struct Tokenizer {
     pipeline: Pipeline,
@@ -156,6 +169,45 @@ impl Tokenizer {
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
         pipeline!(&self.pipeline, inner => inner.decode(ids, true))
             .map_err(|e| Error::Argument(format!("the token ids cannot be decoded: {e}")))
+    }
+
+    /// The text of token ids, special tokens included.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub fn decode_all(&self, ids: &[u32]) -> Result<String> {
+        pipeline!(&self.pipeline, inner => inner.decode(ids, false))
+            .map_err(|e| Error::Argument(format!("the token ids cannot be decoded: {e}")))
+    }
+
+    /// The tokens of `text`, uncut, and where in it they are.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] when the tokenizer cannot read it.
+    pub fn spans(&self, text: &str, special_tokens: bool) -> Result<Vec<TokenSpan>> {
+        let lower;
+        let text = if self.config.lower_case {
+            lower = text.to_lowercase();
+            &lower
+        } else {
+            text
+        };
+        let encoding: Encoding = pipeline!(&self.pipeline, inner => {
+            inner.encode_char_offsets(text, special_tokens)
+        })
+        .map_err(|e| Error::Argument(format!("the text cannot be turned into tokens: {e}")))?;
+        let chars: Vec<char> = text.chars().collect();
+        let tokens = encoding.get_ids().iter().zip(encoding.get_tokens());
+        let places = encoding.get_offsets().iter().zip(encoding.get_special_tokens_mask());
+        let span = |((&id, token), (&(start, end), &special)): ((&u32, &String), (_, &u32))| {
+            let special = special != 0;
+            let text = match chars.get(start..end) {
+                Some(part) if !special => part.iter().collect(),
+                _ => token.clone(),
+            };
+            TokenSpan { id, text, special, span: (!special).then_some((start, end)) }
+        };
+        Ok(tokens.zip(places).map(span).collect())
     }
 
     /// The token of an id; `None` when there is none.

@@ -1,0 +1,107 @@
+//! `offshoot serve`: embeddings and learners over HTTP, and the teaching page.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use offshoot_serve::{Config, Served, new_key};
+
+use crate::encoder::EncoderArgs;
+use crate::failure::{Code, Failure, Result};
+use crate::files;
+use crate::progress;
+
+const EXAMPLES: &str = "\
+Examples:
+  offshoot serve minilm.offshoot
+  offshoot serve text-embedding-3-small=minilm.offshoot photos.offshoot --listen 127.0.0.1:9000
+  offshoot serve --new-key phone --keys keys.txt
+  offshoot serve minilm.offshoot --keys keys.txt --listen 0.0.0.0:8080
+
+Open the printed address to teach in a browser. Programs speak OpenAI's protocol (base URL \
+ADDRESS/v1), that of Text Embeddings Inference (ADDRESS/embed), or /v1/learners. SIGTERM ends the \
+service once requests in progress are answered; SIGHUP serves bundles that were replaced.";
+
+/// Serve embeddings and learners over HTTP, and a page to teach on
+///
+/// Listens on this machine only, unless told otherwise; other machines need a key. Bundles are
+/// opened when they are first asked for.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The bundles, each with the name that clients ask for it by [default: the encoder's name]
+    #[arg(value_name = "[NAME=]BUNDLE", required_unless_present = "new_key")]
+    bundles: Vec<String>,
+    /// Address and port; port 0 is any free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// A Unix socket to listen on instead
+    #[arg(long, value_name = "PATH", conflicts_with = "listen")]
+    socket: Option<PathBuf>,
+    /// Tell each request on standard error, as a line of JSON
+    #[arg(long)]
+    log: bool,
+    /// The file of keys: only who has one is answered
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+    /// Make a key of this name, add it to the file of keys, print it once, and end
+    #[arg(long, value_name = "NAME", requires = "keys")]
+    new_key: Option<String>,
+    /// The folder of learners
+    #[arg(long, value_name = "FOLDER", default_value = "learners")]
+    data: PathBuf,
+    /// Give an encoder's memory back when it was not used for so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    idle_unload: Option<u64>,
+    /// Most seconds that a request may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    timeout: u64,
+    /// Most tokens that wait for their turn; requests beyond are refused with 429
+    #[arg(long, value_name = "N", default_value_t = 1 << 18)]
+    queue_tokens: usize,
+    #[command(flatten)]
+    encoder: EncoderArgs,
+}
+
+pub(crate) fn run(args: Args) -> Result {
+    if let (Some(name), Some(keys)) = (&args.new_key, &args.keys) {
+        return crate::output::print(&new_key(keys, name)?);
+    }
+    let bundles = args.bundles.iter().map(|text| served(text)).collect();
+    let mut config = Config::new(bundles, args.data);
+    config.address = args.listen;
+    config.keys = args.keys;
+    config.log = args.log;
+    config.socket = args.socket.clone();
+    config.open =
+        args.encoder.options()?.idle_unload(args.idle_unload.map(std::time::Duration::from_secs));
+    config.timeout = std::time::Duration::from_secs(args.timeout.clamp(1, 86_400));
+    config.queue_tokens = args.queue_tokens;
+    offshoot_serve::run(config, |address| match (address, &args.socket) {
+        (Some(address), _) => progress::say(&format!("http://{address}/")),
+        (None, Some(path)) => progress::say(&files::shell_path(path).to_string()),
+        (None, None) => {}
+    })?;
+    Ok(())
+}
+
+/// `NAME=BUNDLE`, or a bundle.
+fn served(text: &str) -> Served {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !name.contains(std::path::is_separator) => {
+            Served { name: Some(name.to_owned()), path: path.into() }
+        }
+        _ => Served { name: None, path: text.into() },
+    }
+}
+
+impl From<offshoot_serve::Error> for Failure {
+    fn from(error: offshoot_serve::Error) -> Self {
+        use offshoot_serve::Error as E;
+        match error {
+            E::Runtime(error) => error.into(),
+            E::Argument(_) => Self::usage(error.to_string()),
+            E::Keys { .. } => Self::data(error.to_string()),
+            other => Self::new(Code::Surroundings, other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What is served, where, and within which limits.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use offshoot::OpenOptions;
+
+/// A bundle and the name under which clients ask for it.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// The name; the bundle's own when there is none.
+    pub name: Option<String>,
+    /// The bundle.
+    pub path: PathBuf,
+}
+
+/// How the service runs.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The bundles, the first of which answers where a protocol names none.
+    pub bundles: Vec<Served>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// A Unix socket to listen on instead, which only this user may open.
+    pub socket: Option<PathBuf>,
+    /// Whether each request is told on standard error, as a line of JSON.
+    pub log: bool,
+    /// The file of keys; without one everyone who reaches the address may do everything.
+    pub keys: Option<PathBuf>,
+    /// The folder of learners.
+    pub data: PathBuf,
+    /// How encoders are opened.
+    pub open: OpenOptions,
+    /// Most tokens that wait for their turn; beyond them requests are refused with 429.
+    pub queue_tokens: usize,
+    /// Most inputs of a request.
+    pub max_inputs: usize,
+    /// Most bytes of a request.
+    pub max_bytes: usize,
+    /// How long a request may take.
+    pub timeout: Duration,
+    /// How long requests in progress are waited for at the end.
+    pub drain: Duration,
+}
+
+impl Config {
+    /// The defaults for these bundles: 127.0.0.1, port 8080.
+    #[must_use]
+    pub fn new(bundles: Vec<Served>, data: PathBuf) -> Self {
+        Self {
+            bundles,
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            socket: None,
+            log: false,
+            keys: None,
+            data,
+            open: OpenOptions::new(),
+            queue_tokens: 1 << 18,
+            max_inputs: 2048,
+            max_bytes: 16 << 20,
+            timeout: Duration::from_secs(60),
+            drain: Duration::from_secs(30),
+        }
+    }
+}

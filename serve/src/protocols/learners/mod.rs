@@ -1,0 +1,203 @@
+//! Learners over HTTP. Each belongs to the key that made it; to others it is not there.
+
+mod input;
+mod open;
+mod predict;
+mod share;
+mod update;
+
+use std::collections::HashMap;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
+use offshoot::{LearnerOptions, Prompt};
+use offshoot_adapters::HeadKind;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Body;
+use crate::auth::Owner;
+use crate::error::{Error, Result};
+use crate::fault::{Answer, Fault, Kind};
+use crate::server::App;
+pub(crate) use open::Taught;
+
+/// Most characters of a learner's name.
+const NAME: usize = 64;
+
+/// The learners that are open.
+#[derive(Debug)]
+pub(crate) struct Learners {
+    folder: PathBuf,
+    open: Mutex<HashMap<PathBuf, Arc<Taught>>>,
+}
+
+impl Learners {
+    pub(crate) fn new(folder: &FilePath) -> Result<Self> {
+        std::fs::create_dir_all(folder).map_err(Error::io("create", folder.display()))?;
+        Ok(Self { folder: folder.to_owned(), open: Mutex::default() })
+    }
+
+    fn file(&self, owner: &Owner, id: &str) -> Answer<PathBuf> {
+        let fit = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        if id.is_empty() || id.len() > NAME || !id.chars().all(fit) {
+            return Err(Fault::invalid(format!(
+                "a learner's id has 1 to {NAME} of the characters a-z, 0-9, - and _"
+            )));
+        }
+        Ok(self.folder.join(&owner.0).join(format!("{id}.learner")))
+    }
+
+    fn kept(&self, path: &FilePath) -> Option<Arc<Taught>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
+    }
+
+    fn keep(&self, path: PathBuf, taught: Arc<Taught>) -> Arc<Taught> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.entry(path).or_insert(taught).clone()
+    }
+
+    fn let_go(&self, path: &FilePath) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+    }
+}
+
+pub(super) fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/", get(list).post(create))
+        .route("/{id}", get(one).delete(delete))
+        .route("/{id}/teach", post(update::teach))
+        .route("/{id}/relabel", post(update::relabel))
+        .route("/{id}/weigh", post(update::weigh))
+        .route("/{id}/forget", post(update::forget))
+        .route("/{id}/undo", post(update::undo))
+        .route("/{id}/predict", post(predict::predict))
+        .route("/{id}/evaluate", post(predict::evaluate))
+        .route("/{id}/suggest", post(predict::suggest))
+        .route("/{id}/suspects", get(predict::suspects))
+        .route("/{id}/examples", get(predict::examples))
+        .route("/{id}/merge", post(share::merge))
+        .route("/{id}/export/head", get(share::head))
+        .route("/{id}/export/onnx", get(share::onnx))
+}
+
+/// What a new learner is.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Create {
+    id: String,
+    model: Option<String>,
+    head: Option<String>,
+    prompt: Option<String>,
+    dimensions: Option<usize>,
+    keep_text: Option<bool>,
+}
+
+async fn create(
+    State(app): State<Arc<App>>,
+    Extension(owner): Extension<Owner>,
+    Body(request): Body<Create>,
+) -> Answer<(StatusCode, Json<Value>)> {
+    let path = app.learners.file(&owner, &request.id)?;
+    let model = app.bundles.get(request.model.as_deref())?;
+    let head: HeadKind = request.head.as_deref().unwrap_or("auto").parse()?;
+    let dimensions = model.dimensions(request.dimensions)?;
+    let options = LearnerOptions {
+        head,
+        prompt: request.prompt.map_or(Prompt::Default, Prompt::Named),
+        dimensions: std::num::NonZeroUsize::new(dimensions)
+            .filter(|_| dimensions != model.manifest.embedding_size),
+        keep_text: request.keep_text.unwrap_or(true),
+    };
+    let taught = open::create(&model, path.clone(), options).await?;
+    let taught = app.learners.keep(path, Arc::new(taught));
+    Ok((StatusCode::CREATED, Json(described(&request.id, taught).await?)))
+}
+
+/// A learner's row of the list.
+async fn described(id: &str, taught: Arc<Taught>) -> Answer<Value> {
+    let id = id.to_owned();
+    taught
+        .blocking(move |taught| {
+            let learner = &taught.learner;
+            let (info, labels, revision) = learner.with_store(|store| {
+                Ok::<_, offshoot::Error>((store.info().clone(), store.labels()?, store.revision()?))
+            })?;
+            let count = |with: bool| -> u64 {
+                labels.iter().filter(|(l, _)| l.is_some() == with).map(|(_, n)| n).sum()
+            };
+            let classes: Vec<Value> = labels
+                .iter()
+                .filter_map(|(label, n)| Some(json!({"label": label.as_ref()?, "examples": n})))
+                .collect();
+            Ok(json!({
+                "id": id, "model": taught.model.name, "reads": taught.model.manifest.modality.name(),
+                "head": info.head, "dimensions": info.encoder.dimensions,
+                "prompt": info.encoder.prompt, "keeps_text": info.keeps_text,
+                "encoder_digest": info.encoder.digest, "revision": revision, "classes": classes,
+                "examples": count(true), "unlabelled": count(false),
+            }))
+        })
+        .await
+}
+
+async fn list(
+    State(app): State<Arc<App>>,
+    Extension(owner): Extension<Owner>,
+) -> Answer<Json<Value>> {
+    let folder = app.learners.folder.join(&owner.0);
+    let ids = tokio::task::spawn_blocking(move || {
+        let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+        let name = |entry: std::io::Result<std::fs::DirEntry>| {
+            Some(entry.ok()?.file_name().to_str()?.strip_suffix(".learner")?.to_owned())
+        };
+        let mut ids: Vec<String> = entries.filter_map(name).collect();
+        ids.sort();
+        ids
+    })
+    .await
+    .map_err(Fault::internal)?;
+    let mut learners = Vec::with_capacity(ids.len());
+    for id in ids {
+        // One that cannot be used does not hide the others.
+        let found = match open::get(&app, &owner, &id).await {
+            Ok(taught) => described(&id, taught).await,
+            Err(fault) => Err(fault),
+        };
+        learners.push(found.unwrap_or_else(|fault| json!({"id": id, "problem": fault.message})));
+    }
+    Ok(Json(json!({"learners": learners})))
+}
+
+async fn one(
+    State(app): State<Arc<App>>,
+    Extension(owner): Extension<Owner>,
+    Path(id): Path<String>,
+) -> Answer<Json<Value>> {
+    Ok(Json(described(&id, open::get(&app, &owner, &id).await?).await?))
+}
+
+async fn delete(
+    State(app): State<Arc<App>>,
+    Extension(owner): Extension<Owner>,
+    Path(id): Path<String>,
+) -> Answer<StatusCode> {
+    let path = app.learners.file(&owner, &id)?;
+    app.learners.let_go(&path);
+    tokio::task::spawn_blocking(move || match std::fs::remove_file(&path) {
+        Ok(()) => Ok(StatusCode::NO_CONTENT),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(open::missing(&id)),
+        Err(error) => Err(Fault::internal(error)),
+    })
+    .await
+    .map_err(Fault::internal)?
+}
+
+/// The id of a learner that is not there.
+fn not_there(message: String) -> Fault {
+    Fault::new(Kind::NotFound, message)
+}

@@ -1,0 +1,173 @@
+//! Changes of a learner. Each is on disk before it is answered.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::{Extension, Json};
+use offshoot::learner::{ExampleId, NewExample};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::input::{Input, Named, embed};
+use super::{Taught, open};
+use crate::auth::Owner;
+use crate::fault::{Answer, Fault};
+use crate::protocols::Body;
+use crate::protocols::openai::check_count;
+use crate::server::App;
+use crate::server::layers::Deadline;
+
+/// An input with its label.
+#[derive(Debug, Deserialize)]
+pub(super) struct Lesson {
+    text: Option<String>,
+    image: Option<String>,
+    signal: Option<Vec<Vec<f32>>>,
+    pub(super) label: Option<String>,
+    weight: Option<f64>,
+    source: Option<String>,
+    /// What is kept for people to look at, of an image or a signal.
+    shown: Option<String>,
+}
+
+impl Lesson {
+    pub(super) fn input(&mut self, i: usize) -> Answer<Input> {
+        match (self.text.take(), self.image.take(), self.signal.take()) {
+            (Some(text), None, None) => Ok(Input::Text(text)),
+            (None, Some(image), None) => Ok(Input::Named(Named::Image(image))),
+            (None, None, Some(signal)) => Ok(Input::Named(Named::Signal(signal))),
+            _ => Err(Fault::invalid(format!(
+                "example {i} must have one of `text`, `image` and `signal`"
+            ))),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Teach {
+    examples: Vec<Lesson>,
+}
+
+pub(super) async fn teach(
+    State(app): State<Arc<App>>,
+    Extension(owner): Extension<Owner>,
+    Extension(Deadline(deadline)): Extension<Deadline>,
+    Path(id): Path<String>,
+    Body(Teach { examples: mut lessons }): Body<Teach>,
+) -> Answer<Json<Value>> {
+    check_count(&app, lessons.len())?;
+    let taught = open::get(&app, &owner, &id).await?;
+    let inputs = lessons
+        .iter_mut()
+        .enumerate()
+        .map(|(i, lesson)| lesson.input(i))
+        .collect::<Answer<Vec<Input>>>()?;
+    let vectors = embed(&taught, inputs.clone(), deadline).await?;
+    let rows = lessons.into_iter().zip(inputs).zip(vectors.outer_iter());
+    let examples: Vec<NewExample> = rows
+        .map(|((lesson, input), vector)| NewExample {
+            label: lesson.label,
+            weight: lesson.weight.unwrap_or(1.0),
+            source: lesson.source,
+            text: input.text().map(str::to_owned).or(lesson.shown),
+            ..NewExample::unlabelled(vector.to_vec())
+        })
+        .collect();
+    let work = move |taught: &Taught| {
+        taught.learner.with_store(|store| {
+            let ids = store.teach_many(&examples)?;
+            let ids: Vec<i64> = ids.into_iter().map(|id| id.0).collect();
+            Ok(Json(json!({"ids": ids, "revision": store.revision()?})))
+        })
+    };
+    taught.blocking(work).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Relabel {
+    example: i64,
+    label: Option<String>,
+}
+
+pub(super) async fn relabel(
+    State(app): State<Arc<App>>,
+    Extension(owner): Extension<Owner>,
+    Path(id): Path<String>,
+    Body(Relabel { example, label }): Body<Relabel>,
+) -> Answer<Json<Value>> {
+    let work = move |taught: &Taught| {
+        taught.learner.relabel(ExampleId(example), label.as_deref())?;
+        revision(taught)
+    };
+    open::get(&app, &owner, &id).await?.blocking(work).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Weigh {
+    example: i64,
+    weight: f64,
+}
+
+pub(super) async fn weigh(
+    State(app): State<Arc<App>>,
+    Extension(owner): Extension<Owner>,
+    Path(id): Path<String>,
+    Body(Weigh { example, weight }): Body<Weigh>,
+) -> Answer<Json<Value>> {
+    let work = move |taught: &Taught| {
+        taught.learner.set_weight(ExampleId(example), weight)?;
+        revision(taught)
+    };
+    open::get(&app, &owner, &id).await?.blocking(work).await
+}
+
+/// What is forgotten: one of the three.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Forget {
+    examples: Option<Vec<i64>>,
+    label: Option<String>,
+    source: Option<String>,
+}
+
+pub(super) async fn forget(
+    State(app): State<Arc<App>>,
+    Extension(owner): Extension<Owner>,
+    Path(id): Path<String>,
+    Body(request): Body<Forget>,
+) -> Answer<Json<Value>> {
+    let work = move |taught: &Taught| {
+        taught.drop_caution();
+        let learner = &taught.learner;
+        let forgotten = match (request.examples, request.label, request.source) {
+            (Some(ids), None, None) => {
+                learner.forget(&ids.into_iter().map(ExampleId).collect::<Vec<_>>())?
+            }
+            (None, Some(label), None) => learner.forget_class(&label)?,
+            (None, None, Some(source)) => learner.forget_source(&source)?,
+            _ => return Err(Fault::invalid("give one of `examples`, `label` and `source`")),
+        };
+        Ok(Json(json!({"forgotten": forgotten})))
+    };
+    open::get(&app, &owner, &id).await?.blocking(work).await
+}
+
+pub(super) async fn undo(
+    State(app): State<Arc<App>>,
+    Extension(owner): Extension<Owner>,
+    Path(id): Path<String>,
+) -> Answer<Json<Value>> {
+    let work = |taught: &Taught| {
+        taught.drop_caution();
+        let undone = taught.learner.undo()?;
+        Ok(Json(json!({"undone": undone.action.name(), "examples": undone.examples})))
+    };
+    open::get(&app, &owner, &id).await?.blocking(work).await
+}
+
+fn revision(taught: &Taught) -> Answer<Json<Value>> {
+    let revision = taught.learner.with_store(|store| store.revision())?;
+    Ok(Json(json!({"revision": revision})))
+}

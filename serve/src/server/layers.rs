@@ -1,0 +1,140 @@
+//! What surrounds every handler: who may, how long, and in which form errors are told.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::App;
+use crate::auth::Owner;
+use crate::fault::{Fault, Kind};
+
+/// When the request must be answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline(pub(crate) Instant);
+
+/// What needs no key: nothing of anyone is in it.
+const OPEN: [&str; 4] = ["/", "/health", "/ready", "/favicon.ico"];
+
+/// Lets a request in, or not, and gives it its deadline.
+pub(super) async fn guard(
+    State(app): State<Arc<App>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if let Err(fault) = origin(&app, request.headers()) {
+        return fault.into_response();
+    }
+    let path = request.uri().path();
+    let open =
+        request.method() == Method::GET && (OPEN.contains(&path) || path.starts_with("/page/"));
+    let owner = match &app.keys {
+        None => Owner("local".into()),
+        Some(_) if open => Owner("nobody".into()),
+        Some(keys) => match key(request.headers()).and_then(|key| keys.owner(key)) {
+            Some(owner) => owner,
+            None => {
+                return Fault::new(
+                    Kind::Unauthorized,
+                    "no key, or one that is not known here; send `Authorization: Bearer KEY`",
+                )
+                .into_response();
+            }
+        },
+    };
+    let deadline = Instant::now() + app.config.timeout;
+    request.extensions_mut().insert(owner);
+    request.extensions_mut().insert(Deadline(deadline));
+    match tokio::time::timeout_at(deadline.into(), next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Fault::new(Kind::Deadline, "the request took too long").into_response(),
+    }
+}
+
+/// Where nobody needs a key, a page of another site must not speak through a person's browser:
+/// neither by its own name (`Origin`) nor by one that it lets point here (`Host`).
+fn origin(app: &App, headers: &HeaderMap) -> Result<(), Fault> {
+    let refuse =
+        |what| Err(Fault::new(Kind::Forbidden, format!("requests {what} are not answered")));
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let host = text(header::HOST);
+    if let Some(origin) = text(header::ORIGIN) {
+        let own = origin.split_once("://").map(|(_, rest)| rest);
+        if own.is_none() || own != host {
+            return refuse("from pages of other sites");
+        }
+    }
+    if app.keys.is_none()
+        && let Some(host) = host
+    {
+        let name = host
+            .rsplit_once(':')
+            .map_or(host, |(name, port)| if port.ends_with(']') { host } else { name });
+        let name = name.trim_start_matches('[').trim_end_matches(']');
+        let local = name == "localhost"
+            || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        if !local {
+            return refuse("for another host");
+        }
+    }
+    Ok(())
+}
+
+fn key(headers: &HeaderMap) -> Option<&str> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let bearer = text("authorization").and_then(|value| {
+        let (scheme, key) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+    });
+    bearer.or_else(|| text("x-api-key"))
+}
+
+/// Counts, names and logs the request, and gives errors the form of their protocol.
+pub(super) async fn outermost(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let start = Instant::now();
+    let path = request.uri().path().to_owned();
+    let method = request.method().clone();
+    let id = request_id(request.headers());
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let mut response = next.run(request).await;
+    if let Some(fault) = response.extensions_mut().remove::<Fault>() {
+        response = fault.render(&path);
+    } else if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        let allow = response.headers_mut().remove(header::ALLOW);
+        response = Fault::new(Kind::Method, "this route is not used by that method").render(&path);
+        if let Some(allow) = allow {
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
+    }
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-request-id", id);
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let route = route.as_deref().unwrap_or("none");
+    let status = response.status().as_u16();
+    app.metrics.request(route, method.as_str(), status, seconds);
+    if app.config.log {
+        let line = serde_json::json!({"id": id, "method": method.as_str(), "route": route,
+                                      "status": status, "seconds": seconds});
+        eprintln!("{line}");
+    }
+    response
+}
+
+/// The client's own, where it is one, or a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let fit = |id: &&str| (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
+    match headers.get("x-request-id").and_then(|value| value.to_str().ok()).filter(fit) {
+        Some(id) => id.to_owned(),
+        None => format!("{:x}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)),
+    }
+}

@@ -1,0 +1,215 @@
+//! From a configuration to a service that listens, and its orderly end.
+
+pub(crate) mod layers;
+mod listen;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
+use tokio::sync::watch;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::SizeAbove;
+
+use crate::auth::Keys;
+use crate::bundles::Bundles;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::fault::Fault;
+use crate::metrics::Metrics;
+use crate::protocols;
+use crate::protocols::learners::Learners;
+use listen::Listening;
+
+/// Smaller answers are sent as they are: on one machine compressing takes longer than sending.
+const COMPRESSED_FROM: u64 = 32 << 10;
+
+/// What all handlers share.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) config: Config,
+    pub(crate) bundles: Bundles,
+    pub(crate) learners: Learners,
+    pub(crate) keys: Option<Keys>,
+    pub(crate) metrics: Arc<Metrics>,
+    draining: watch::Sender<bool>,
+}
+
+impl App {
+    /// Whether the service ends.
+    pub(crate) fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+}
+
+/// A service that listens.
+#[derive(Debug)]
+pub struct Server {
+    app: Arc<App>,
+    listener: Listening,
+}
+
+impl Server {
+    /// Checks bundles, keys and the folder of learners, and listens. Encoders are opened when
+    /// they are first needed.
+    ///
+    /// # Errors
+    /// Those of bundles; [`Error::Keys`], [`Error::Io`]; [`Error::Argument`] for an address
+    /// that others reach without keys.
+    pub async fn bind(config: Config) -> Result<Self> {
+        let reachable = config.socket.is_none() && !config.address.ip().is_loopback();
+        if reachable && config.keys.is_none() {
+            return Err(Error::Argument(format!(
+                "at {} other machines would reach the service; give --keys FILE, or listen on \
+                 127.0.0.1",
+                config.address
+            )));
+        }
+        let keys = config.keys.as_deref().map(Keys::read).transpose()?;
+        let metrics = Arc::new(Metrics::default());
+        let bundles = Bundles::new(&config, &metrics)?;
+        let learners = Learners::new(&config.data)?;
+        let listener = Listening::start(&config).await?;
+        let draining = watch::Sender::new(false);
+        let app = Arc::new(App { config, bundles, learners, keys, metrics, draining });
+        Ok(Self { app, listener })
+    }
+
+    /// Where it listens; none on a Unix socket.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listener.address()
+    }
+
+    /// Serves until `stop` is ready, and then until requests in progress are answered, or for
+    /// [`Config::drain`] at most.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the system refuses to serve on.
+    pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+        let Self { app, listener } = self;
+        let router = router(&app);
+        let mut ending = app.draining.subscribe();
+        let drain = app.config.drain;
+        let stopper = app.clone();
+        let stopping = async move {
+            stop.await;
+            stopper.draining.send_replace(true);
+        };
+        let serving = listener.serve(router, stopping);
+        let late = async move {
+            let _ = ending.wait_for(|ending| *ending).await;
+            tokio::time::sleep(drain).await;
+        };
+        tokio::select! {
+            result = serving => result.map_err(Error::io("serve on", "the socket")),
+            () = late => Ok(()),
+        }
+    }
+
+    /// What opens bundles again, from any thread, while the service runs.
+    #[must_use]
+    pub fn reload(&self) -> Reload {
+        Reload { app: self.app.clone() }
+    }
+
+    /// Opens bundles again that were replaced, at each SIGHUP.
+    #[cfg(unix)]
+    fn reload_at_hangup(&self) -> Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut hangup = signal(SignalKind::hangup()).map_err(Error::io("wait for", "SIGHUP"))?;
+        let reload = self.reload();
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                let reload = reload.clone();
+                let work = move || {
+                    for (name, result) in reload.run() {
+                        match result {
+                            Ok(true) => eprintln!("{name}: the new bundle is served"),
+                            Ok(false) => {}
+                            Err(error) => eprintln!("error: {name} stays as it was: {error}"),
+                        }
+                    }
+                };
+                let _ = tokio::task::spawn_blocking(work).await;
+            }
+        });
+        Ok(())
+    }
+}
+
+/// Opens bundles again that were replaced on disk.
+#[derive(Debug, Clone)]
+pub struct Reload {
+    app: Arc<App>,
+}
+
+impl Reload {
+    /// Opens those that changed and serves them from then on; gives for each name whether it
+    /// is a new one. Requests in progress end with the encoder that they began with, and one
+    /// that cannot be opened does not take the place of one that can. Blocks.
+    pub fn run(&self) -> Vec<(String, Result<bool>)> {
+        self.app.bundles.reload()
+    }
+}
+
+fn router(app: &Arc<App>) -> Router {
+    let limit = app.config.max_bytes;
+    protocols::router()
+        .merge(crate::page::router())
+        .layer(DefaultBodyLimit::max(limit))
+        .layer(CatchPanicLayer::custom(|_| {
+            Fault::internal("a handler panicked; please report it").into_response()
+        }))
+        .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESSED_FROM)))
+        .layer(from_fn_with_state(app.clone(), layers::guard))
+        .layer(from_fn_with_state(app.clone(), layers::outermost))
+        .with_state(app.clone())
+}
+
+/// Serves until SIGINT or SIGTERM, and calls `started` once it listens, with the
+/// address unless that is a Unix socket.
+///
+/// # Errors
+/// As [`Server::bind`] and [`Server::serve`].
+pub fn run(config: Config, started: impl FnOnce(Option<SocketAddr>)) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(Error::io("start", "the service's threads"))?;
+    runtime.block_on(async {
+        let server = Server::bind(config).await?;
+        #[cfg(unix)]
+        server.reload_at_hangup()?;
+        started(server.address());
+        server.serve(stopped()).await
+    })?;
+    // Blocking work that nobody waits for does not hold the end up.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(())
+}
+
+async fn stopped() {
+    let interrupt = async {
+        let _ = tokio::signal::ctrl_c().await;
+    };
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                tokio::select! { () = interrupt => {}, _ = terminate.recv() => {} }
+            }
+            Err(_) => interrupt.await,
+        }
+    }
+    #[cfg(not(unix))]
+    interrupt.await;
+}

@@ -1,0 +1,6 @@
+//! The service as clients see it: a real server on a free port, with tiny encoders.
+
+mod client;
+mod embeddings;
+mod learners;
+mod safety;
