@@ -106,9 +106,6 @@ pub(crate) struct Args {
     /// Where to compute
     #[arg(long, value_name = "cpu|cuda|cuda:N", default_value = "cpu", value_parser = parse_device)]
     device: Device,
-    /// On CUDA, replay each step as one graph of the device in place of thousands of launches
-    #[arg(long)]
-    cuda_graph: bool,
     /// Most threads that compute at once [default: as many as the process may use]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,

@@ -97,6 +97,22 @@ fn an_encoder_of_a_folder_of_images_learns_and_predicts() {
 }
 
 #[test]
+fn parts_of_an_encoder_have_sizes_of_their_own() {
+    let place = Workplace::new();
+    photos(&place, 16);
+    let args = ["photos", "-o", "e.offshoot", "--steps", "2", "--batch", "8"];
+    let sizes = ["--configure", "stages=[32,48]", "--configure", "blocks=[1,1]"];
+    pretrain(&place, &[&args[..], &sizes].concat()).success();
+    assert_eq!(manifest(&place, "e.offshoot")["dimensions"], 48);
+
+    let args = ["photos", "-o", "f.offshoot", "--steps", "2"];
+    let unknown = [&args[..], &["--configure", "layers.width=64"]].concat();
+    refused(&place, &unknown, 2, &["layers.width", "stages", "blocks"]);
+    let text = [&args[..], &["--configure", "stages=wide"]].concat();
+    refused(&place, &text, 2, &["wide", "neither a number nor a list"]);
+}
+
+#[test]
 fn an_encoder_of_texts_learns_predicts_and_is_continued_from() {
     let place = Workplace::new();
     corpus(&place, 80);

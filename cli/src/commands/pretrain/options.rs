@@ -86,8 +86,7 @@ pub(super) fn options(
     options.vocabulary = args.how.vocabulary;
     options.max_tokens = args.how.max_tokens.unwrap_or(if fasta { 128 } else { 64 });
     options.loaders = args.loaders.get();
-    options.trainer =
-        TrainerOptions::new().threads(args.threads).device(args.device).cuda_graph(args.cuda_graph);
+    options.trainer = TrainerOptions::new().threads(args.threads).device(args.device);
     options.stop = Some(interrupt.flag());
     Ok(options)
 }
