@@ -103,11 +103,11 @@ fn parts_of_an_encoder_have_sizes_of_their_own() {
     let args = ["photos", "-o", "e.offshoot", "--steps", "2", "--batch", "8"];
     let sizes = ["--configure", "stages=[32,48]", "--configure", "blocks=[1,1]"];
     pretrain(&place, &[&args[..], &sizes].concat()).success();
-    assert_eq!(manifest(&place, "e.offshoot")["dimensions"], 48);
+    assert_eq!(manifest(&place, "e.offshoot")["embedding_size"], 48);
 
     let args = ["photos", "-o", "f.offshoot", "--steps", "2"];
     let unknown = [&args[..], &["--configure", "layers.width=64"]].concat();
-    refused(&place, &unknown, 2, &["layers.width", "stages", "blocks"]);
+    refused(&place, &unknown, 3, &["layers.width", "stages", "blocks"]);
     let text = [&args[..], &["--configure", "stages=wide"]].concat();
     refused(&place, &text, 2, &["wide", "neither a number nor a list"]);
 }
