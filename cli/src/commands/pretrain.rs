@@ -78,7 +78,7 @@ pub(crate) struct Args {
     /// Size of the encoder
     #[arg(long, value_enum, value_name = "tiny|small|base", default_value = "tiny")]
     size: SizeChoice,
-    /// Another size of the encoder's parts, such as stages=[96,192] or layers.width=192; an
+    /// Another size of the encoder's parts, such as `stages=[96,192]` or `layers.width=192`; an
     /// unknown name is answered with the known ones
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_size, conflicts_with = "init")]
     configure: Vec<(String, serde_json::Value)>,
