@@ -6,7 +6,7 @@ use std::path::Path;
 use offshoot_tests::senses::{self, IMAGE, WIDTH};
 use serde_json::Value;
 
-use crate::support::{Workplace, bundle, read_npy, stderr, stdout};
+use crate::support::{Workplace, bitmap_header, bundle, read_npy, stderr, stdout};
 
 /// Classes of the images and a colour of each.
 const COLOURS: [(&str, [u8; 3]); 3] =
@@ -22,15 +22,7 @@ fn samples(colour: [u8; 3], seed: u8) -> Vec<u8> {
 fn bitmap(samples: &[u8]) -> Vec<u8> {
     let row = 3 * IMAGE.width;
     let padding = row.next_multiple_of(4) - row;
-    let mut file = b"BM".to_vec();
-    file.extend((54 + ((row + padding) * IMAGE.height) as u32).to_le_bytes());
-    file.extend([0; 4]);
-    file.extend(54u32.to_le_bytes());
-    file.extend(40u32.to_le_bytes());
-    file.extend((IMAGE.width as i32).to_le_bytes());
-    file.extend((IMAGE.height as i32).to_le_bytes());
-    file.extend([1, 0, 24, 0]);
-    file.extend([0; 24]);
+    let mut file = bitmap_header(IMAGE.height, IMAGE.width);
     // Rows from below, blue first.
     for row in samples.chunks_exact(row).rev() {
         file.extend(row.chunks_exact(3).flat_map(|p| [p[2], p[1], p[0]]));

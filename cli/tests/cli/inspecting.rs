@@ -5,20 +5,12 @@ use std::fs;
 use offshoot_tests::senses::{self, IMAGE};
 use serde_json::Value;
 
-use crate::support::{Workplace, stderr, stdout};
+use crate::support::{Workplace, bitmap_header, stderr, stdout};
 
 /// A portable bitmap near a colour.
 fn bitmap(colour: [u8; 3], seed: usize) -> Vec<u8> {
     let row = (3 * IMAGE.width).next_multiple_of(4);
-    let mut file = b"BM".to_vec();
-    file.extend((54 + (row * IMAGE.height) as u32).to_le_bytes());
-    file.extend([0; 4]);
-    file.extend(54u32.to_le_bytes());
-    file.extend(40u32.to_le_bytes());
-    file.extend((IMAGE.width as i32).to_le_bytes());
-    file.extend((IMAGE.height as i32).to_le_bytes());
-    file.extend([1, 0, 24, 0]);
-    file.extend([0; 24]);
+    let mut file = bitmap_header(IMAGE.height, IMAGE.width);
     for line in 0..IMAGE.height {
         for i in 0..row {
             let noise = ((line * 31 + i * 17 + seed * 101) * 7919 / 13) % 40;

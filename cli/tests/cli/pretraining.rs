@@ -5,22 +5,14 @@ use std::fs;
 use assert_cmd::assert::Assert;
 use serde_json::Value;
 
-use crate::support::{WORDS, Workplace, bundle, stderr, stdout};
+use crate::support::{WORDS, Workplace, bitmap_header, bundle, stderr, stdout};
 
 /// Height and width of the images.
 const SIDE: usize = 16;
 
 /// A bitmap file of bright and dark stripes, upright or lying, with noise.
 fn bitmap(lying: bool, seed: usize) -> Vec<u8> {
-    let mut file = b"BM".to_vec();
-    file.extend((54 + 3 * (SIDE * SIDE) as u32).to_le_bytes());
-    file.extend([0; 4]);
-    file.extend(54u32.to_le_bytes());
-    file.extend(40u32.to_le_bytes());
-    file.extend((SIDE as i32).to_le_bytes());
-    file.extend((SIDE as i32).to_le_bytes());
-    file.extend([1, 0, 24, 0]);
-    file.extend([0; 24]);
+    let mut file = bitmap_header(SIDE, SIDE);
     for at in 0..SIDE * SIDE {
         let across = if lying { at / SIDE } else { at % SIDE };
         let bright = ((across + seed) / 4).is_multiple_of(2);

@@ -274,3 +274,19 @@ pub(crate) fn read_npy(path: &Path) -> (usize, usize, Vec<f32>) {
     assert_eq!(values.len(), sizes[0] * sizes[1]);
     (sizes[0], sizes[1], values)
 }
+
+/// A bitmap file of 24 bits a pixel, without its rows: those come from below, blue first, each
+/// filled up to a multiple of 4 bytes.
+pub(crate) fn bitmap_header(height: usize, width: usize) -> Vec<u8> {
+    let row = (3 * width).next_multiple_of(4);
+    let mut file = b"BM".to_vec();
+    file.extend((54 + (row * height) as u32).to_le_bytes());
+    file.extend([0; 4]);
+    file.extend(54u32.to_le_bytes());
+    file.extend(40u32.to_le_bytes());
+    file.extend((width as i32).to_le_bytes());
+    file.extend((height as i32).to_le_bytes());
+    file.extend([1, 0, 24, 0]);
+    file.extend([0; 24]);
+    file
+}

@@ -3,6 +3,7 @@
 mod vocabulary;
 mod word_piece;
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -133,13 +134,7 @@ impl Tokenizer {
     /// [`Error::TooLong`] when the text is too long and `truncation` refuses it;
     /// [`Error::Argument`] when the tokenizer cannot read it.
     pub fn encode(&self, text: &str, truncation: Truncation, row: usize) -> Result<Tokens> {
-        let lower;
-        let text = if self.config.lower_case {
-            lower = text.to_lowercase();
-            &lower
-        } else {
-            text
-        };
+        let text = &*self.cased(text);
         let failed = |e: tokenizers::Error| {
             Error::Argument(format!("text {row} cannot be turned into tokens: {e}"))
         };
@@ -167,8 +162,7 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Argument`] when an id is not one of the tokenizer's.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        pipeline!(&self.pipeline, inner => inner.decode(ids, true))
-            .map_err(|e| Error::Argument(format!("the token ids cannot be decoded: {e}")))
+        self.text_of(ids, true)
     }
 
     /// The text of token ids, special tokens included.
@@ -176,8 +170,7 @@ impl Tokenizer {
     /// # Errors
     /// As [`Self::decode`].
     pub fn decode_all(&self, ids: &[u32]) -> Result<String> {
-        pipeline!(&self.pipeline, inner => inner.decode(ids, false))
-            .map_err(|e| Error::Argument(format!("the token ids cannot be decoded: {e}")))
+        self.text_of(ids, false)
     }
 
     /// The tokens of `text`, uncut, and where in it they are.
@@ -185,13 +178,7 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Argument`] when the tokenizer cannot read it.
     pub fn spans(&self, text: &str, special_tokens: bool) -> Result<Vec<TokenSpan>> {
-        let lower;
-        let text = if self.config.lower_case {
-            lower = text.to_lowercase();
-            &lower
-        } else {
-            text
-        };
+        let text = &*self.cased(text);
         let encoding: Encoding = pipeline!(&self.pipeline, inner => {
             inner.encode_char_offsets(text, special_tokens)
         })
@@ -208,6 +195,16 @@ impl Tokenizer {
             TokenSpan { id, text, special, span: (!special).then_some((start, end)) }
         };
         Ok(tokens.zip(places).map(span).collect())
+    }
+
+    /// The text as the pipeline is given it.
+    fn cased<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.config.lower_case { text.to_lowercase().into() } else { text.into() }
+    }
+
+    fn text_of(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String> {
+        pipeline!(&self.pipeline, inner => inner.decode(ids, skip_special_tokens))
+            .map_err(|e| Error::Argument(format!("the token ids cannot be decoded: {e}")))
     }
 
     /// The token of an id; `None` when there is none.

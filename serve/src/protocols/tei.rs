@@ -55,12 +55,12 @@ struct Parameters {
 /// One or many.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Some1<T> {
+enum OneOrMany<T> {
     One(T),
     Many(Vec<T>),
 }
 
-impl<T> Some1<T> {
+impl<T> OneOrMany<T> {
     fn into_vec(self) -> Vec<T> {
         match self {
             Self::One(one) => vec![one],
@@ -71,14 +71,14 @@ impl<T> Some1<T> {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Tokenize {
-    inputs: Some1<String>,
+    inputs: OneOrMany<String>,
     add_special_tokens: Option<bool>,
     prompt_name: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Decode {
-    ids: Some1<Vec<u32>>,
+    ids: OneOrMany<Vec<u32>>,
     skip_special_tokens: Option<bool>,
 }
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::input::{Input, embed};
-use super::update::Lesson;
+use super::update::{Lesson, inputs};
 use super::{Taught, open};
 use crate::auth::Owner;
 use crate::fault::{Answer, Fault, Kind};
@@ -95,11 +95,7 @@ pub(super) async fn evaluate(
 ) -> Answer<Json<Value>> {
     check_count(&app, examples.len())?;
     let taught = open::get(&app, &owner, &id).await?;
-    let inputs = examples
-        .iter_mut()
-        .enumerate()
-        .map(|(i, example)| example.input(i))
-        .collect::<Answer<Vec<Input>>>()?;
+    let inputs = inputs(&mut examples)?;
     let labels: Vec<Option<String>> = examples.into_iter().map(|example| example.label).collect();
     let vectors = embed(&taught, inputs, deadline).await?;
     let work = move |taught: &Taught| {

@@ -30,8 +30,13 @@ pub(super) struct Lesson {
     shown: Option<String>,
 }
 
+/// The inputs of lessons, taken out of them.
+pub(super) fn inputs(lessons: &mut [Lesson]) -> Answer<Vec<Input>> {
+    lessons.iter_mut().enumerate().map(|(i, lesson)| lesson.input(i)).collect()
+}
+
 impl Lesson {
-    pub(super) fn input(&mut self, i: usize) -> Answer<Input> {
+    fn input(&mut self, i: usize) -> Answer<Input> {
         match (self.text.take(), self.image.take(), self.signal.take()) {
             (Some(text), None, None) => Ok(Input::Text(text)),
             (None, Some(image), None) => Ok(Input::Named(Named::Image(image))),
@@ -57,19 +62,17 @@ pub(super) async fn teach(
 ) -> Answer<Json<Value>> {
     check_count(&app, lessons.len())?;
     let taught = open::get(&app, &owner, &id).await?;
-    let inputs = lessons
-        .iter_mut()
-        .enumerate()
-        .map(|(i, lesson)| lesson.input(i))
-        .collect::<Answer<Vec<Input>>>()?;
-    let vectors = embed(&taught, inputs.clone(), deadline).await?;
-    let rows = lessons.into_iter().zip(inputs).zip(vectors.outer_iter());
+    let inputs = inputs(&mut lessons)?;
+    let texts: Vec<Option<String>> =
+        inputs.iter().map(|input| input.text().map(str::to_owned)).collect();
+    let vectors = embed(&taught, inputs, deadline).await?;
+    let rows = lessons.into_iter().zip(texts).zip(vectors.outer_iter());
     let examples: Vec<NewExample> = rows
-        .map(|((lesson, input), vector)| NewExample {
+        .map(|((lesson, text), vector)| NewExample {
             label: lesson.label,
             weight: lesson.weight.unwrap_or(1.0),
             source: lesson.source,
-            text: input.text().map(str::to_owned).or(lesson.shown),
+            text: text.or(lesson.shown),
             ..NewExample::unlabelled(vector.to_vec())
         })
         .collect();
