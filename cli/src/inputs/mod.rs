@@ -30,6 +30,8 @@ pub(crate) enum InputFormat {
     Jsonl,
     /// Apache Parquet
     Parquet,
+    /// Sequences, each with a header
+    Fasta,
 }
 
 impl From<InputFormat> for Format {
@@ -40,6 +42,7 @@ impl From<InputFormat> for Format {
             InputFormat::Tsv => Self::Tsv,
             InputFormat::Jsonl => Self::Jsonl,
             InputFormat::Parquet => Self::Parquet,
+            InputFormat::Fasta => Self::Fasta,
         }
     }
 }
@@ -71,7 +74,7 @@ pub(crate) struct InputArgs {
 #[command(next_help_heading = "How the input is read")]
 pub(crate) struct LabelArgs {
     /// Column or key that holds the label [default: `label`, `class` or `category`; in a folder
-    /// of images, the folder that an image lies in]
+    /// of images, the folder that an image lies in]; of FASTA a key of the header, such as OS
     #[arg(long, value_name = "COLUMN")]
     label: Option<String>,
 }

@@ -9,6 +9,41 @@ use flate2::read::MultiGzDecoder;
 
 use crate::error::{Error, Result};
 
+/// Compressions that are undone while reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compression {
+    Gzip,
+    Bzip2,
+}
+
+impl Compression {
+    /// That which the first four bytes of a file tell.
+    pub(crate) fn of(head: &[u8]) -> Option<Self> {
+        match head {
+            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            [b'B', b'Z', b'h', level, ..] if level.is_ascii_digit() => Some(Self::Bzip2),
+            _ => None,
+        }
+    }
+
+    /// That which a file's name tells.
+    fn named(path: &Path) -> Option<Self> {
+        match path.extension()?.to_ascii_lowercase().to_str()? {
+            "gz" => Some(Self::Gzip),
+            "bz2" => Some(Self::Bzip2),
+            _ => None,
+        }
+    }
+
+    /// What the compressed bytes hold, all members one after the other.
+    pub(crate) fn undo<'a>(self, input: impl Read + Send + 'a) -> Box<dyn Read + Send + 'a> {
+        match self {
+            Self::Gzip => Box::new(MultiGzDecoder::new(input)),
+            Self::Bzip2 => Box::new(MultiBzDecoder::new(input)),
+        }
+    }
+}
+
 /// Opens a file and undoes the compression that its name says.
 ///
 /// # Errors
@@ -16,16 +51,14 @@ use crate::error::{Error, Result};
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read + Send>> {
     let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
     let file = BufReader::with_capacity(1 << 16, file);
-    let extension = path.extension().map(|e| e.to_ascii_lowercase());
-    Ok(match extension.as_ref().and_then(|e| e.to_str()) {
-        Some("gz") => Box::new(MultiGzDecoder::new(file)),
-        Some("bz2") => Box::new(MultiBzDecoder::new(file)),
-        _ => Box::new(file),
+    Ok(match Compression::named(path) {
+        Some(compression) => compression.undo(file),
+        None => Box::new(file),
     })
 }
 
 /// The file's name in lower case, without `.gz` or `.bz2`.
-pub(super) fn plain_name(path: &Path) -> String {
+pub(crate) fn plain_name(path: &Path) -> String {
     let name = path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
     let plain = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".bz2"));
     plain.map_or(name.clone(), str::to_owned)
@@ -33,6 +66,5 @@ pub(super) fn plain_name(path: &Path) -> String {
 
 /// Whether the name says that the file is compressed.
 pub(super) fn is_compressed(path: &Path) -> bool {
-    let extension = path.extension().and_then(|e| e.to_str());
-    extension.is_some_and(|e| e.eq_ignore_ascii_case("gz") || e.eq_ignore_ascii_case("bz2"))
+    Compression::named(path).is_some()
 }

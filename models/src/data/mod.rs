@@ -2,11 +2,10 @@
 //! one, in any order, from where they lie.
 
 mod check;
-mod compressed;
+pub(crate) mod compressed;
 mod concat;
 mod digest;
 mod element;
-mod fasta;
 mod folder;
 mod idx;
 mod missing;

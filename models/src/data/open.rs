@@ -4,8 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{
-    Concat, Dataset, Kind, compressed, fasta, folder, idx, npy, parquet, recording, texts, ts,
-    webdataset,
+    Concat, Dataset, Kind, compressed, folder, idx, npy, parquet, recording, texts, ts, webdataset,
 };
 use crate::error::{Error, Result};
 use crate::tables::Format;
@@ -92,7 +91,6 @@ impl DataOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reader {
     Idx,
-    Fasta,
     Ts,
     Npy,
     Tar,
@@ -106,7 +104,6 @@ fn reader(path: &Path) -> Option<Reader> {
     }
     let (_, extension) = name.rsplit_once('.')?;
     Some(match extension {
-        "fasta" | "fa" | "faa" | "fna" => Reader::Fasta,
         "ts" => Reader::Ts,
         "npy" => Reader::Npy,
         "tar" => Reader::Tar,
@@ -126,7 +123,6 @@ fn open_file(path: &Path, options: &DataOptions) -> Result<Box<dyn Dataset>> {
     };
     let found: Box<dyn Dataset> = match reader {
         Reader::Idx => Box::new(idx::open(path, options)?),
-        Reader::Fasta => Box::new(fasta::open(path, options)?),
         Reader::Ts => Box::new(ts::open(path, options)?),
         Reader::Npy => Box::new(npy::open(plain(path)?, options)?),
         Reader::Tar => Box::new(webdataset::open(plain(path)?, options)?),

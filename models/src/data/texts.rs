@@ -7,7 +7,7 @@ use super::records::{Builder, Coding, Records, Unit};
 use super::store::Store;
 use super::{DataOptions, compressed, digest};
 use crate::error::{Error, Result};
-use crate::tables::{self, Format, MAX_RECORD, Source, TableOptions};
+use crate::tables::{self, Format, MAX_RECORD, TableOptions};
 
 /// Reads a table of texts. Records that are broken or blank are left out.
 ///
@@ -20,14 +20,8 @@ pub(super) fn open_table(path: &Path, format: Format, options: &DataOptions) -> 
         text: options.column.clone(),
         label: options.label.clone(),
     };
-    // The tables' own reader of a file is asked where it can be, since it knows its columns.
-    let source = if compressed::is_compressed(path) {
-        Source::Reader { reader: compressed::open(path)?, name: name.clone() }
-    } else {
-        Source::Path(path.into())
-    };
     let mut builder = Builder::new(name, Coding::Text, Unit::Record);
-    for row in tables::open(source, &table)? {
+    for row in tables::open(path, &table)? {
         match row {
             Ok(row) if row.text.trim().is_empty() => {
                 builder.leave_out(row.number, "its text is blank");

@@ -1,12 +1,14 @@
-//! One reader for tables of texts: text lines, CSV, TSV, JSONL and Parquet, streamed from a
-//! file or from standard input in bounded memory.
+//! One reader for tables of texts: text lines, CSV, TSV, JSONL, Parquet and FASTA, streamed from
+//! a file or from standard input in bounded memory.
 //!
-//! Text must be UTF-8; a byte order mark and CRLF line ends are accepted. A broken record is
+//! Text must be UTF-8; a byte order mark and CRLF line ends are accepted, and all but Parquet may
+//! be compressed by gzip or bzip2. A broken record is
 //! an `Err` item that names the file, the record and the line, and reading goes on after it;
 //! after an error from which reading cannot go on, iteration ends.
 
 pub(crate) mod columns;
 mod delimited;
+mod fasta;
 mod jsonl;
 mod lines;
 pub(crate) mod parquet;
@@ -18,6 +20,7 @@ use std::path::Path;
 
 pub use source::{Source, fingerprint};
 
+use crate::data::compressed;
 use crate::error::{Error, Result};
 
 /// Most bytes that one record may have: 16 MiB.
@@ -36,19 +39,23 @@ pub enum Format {
     Jsonl,
     /// Apache Parquet.
     Parquet,
+    /// FASTA: a header and residues a sequence, which is the text, in capital letters. A label
+    /// is the header itself, by the key `header`, or what a key such as `OS` has in it.
+    Fasta,
 }
 
 impl Format {
     /// The format that a file's extension names: `txt`, `text`; `csv`; `tsv`, `tab`; `jsonl`,
-    /// `ndjson`; `parquet`, `pq`.
+    /// `ndjson`; `parquet`, `pq`; `fasta`, `fa`, `faa`, `fna`; also before `.gz` and `.bz2`.
     pub fn from_path(path: &Path) -> Option<Self> {
-        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
-        Some(match extension.as_str() {
+        let name = compressed::plain_name(path);
+        Some(match Path::new(&name).extension()?.to_str()? {
             "txt" | "text" => Self::Text,
             "csv" => Self::Csv,
             "tsv" | "tab" => Self::Tsv,
             "jsonl" | "ndjson" => Self::Jsonl,
             "parquet" | "pq" => Self::Parquet,
+            "fasta" | "fa" | "faa" | "fna" => Self::Fasta,
             _ => return None,
         })
     }
@@ -61,6 +68,7 @@ impl Format {
             Self::Tsv => "TSV",
             Self::Jsonl => "JSONL",
             Self::Parquet => "Parquet",
+            Self::Fasta => "FASTA",
         }
     }
 }
@@ -74,7 +82,7 @@ pub struct TableOptions {
     /// that is not the label.
     pub text: Option<String>,
     /// Column or key of the label; else `label`, `class` or `category` where there is one. In
-    /// JSONL some objects may lack it.
+    /// JSONL some objects may lack it. In FASTA `header` or a key of the header; none by itself.
     pub label: Option<String>,
 }
 
@@ -155,6 +163,11 @@ pub fn open(source: impl Into<Source>, options: &TableOptions) -> Result<Rows> {
                 .into(),
         ));
     }
+    if format == Format::Fasta && options.text.is_some() {
+        return Err(Error::Argument(
+            "FASTA has no columns: the text is the sequence; leave the column's name out".into(),
+        ));
+    }
     let opened = source.open(format)?;
     let (counter, len) = (opened.counter.clone(), opened.len);
     let reader: Box<dyn Reader> = match format {
@@ -163,6 +176,7 @@ pub fn open(source: impl Into<Source>, options: &TableOptions) -> Result<Rows> {
         Format::Tsv => Box::new(delimited::DelimitedReader::new(opened, b'\t', options)?),
         Format::Jsonl => Box::new(jsonl::JsonlReader::new(opened, options)),
         Format::Parquet => Box::new(parquet::ParquetReader::new(opened, options)?),
+        Format::Fasta => Box::new(fasta::FastaReader::new(opened, options.label.clone())),
     };
     Ok(Rows { reader, read: 0, over: false, counter, len })
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sha2::{Digest, Sha256};
 
 use super::{Blame, Format};
+use crate::data::compressed::Compression;
 use crate::error::{Error, Result};
 use crate::packages::hex;
 
@@ -92,8 +93,8 @@ impl Source {
             (Some(format), _) => Ok(format),
             (None, Self::Path(path)) => Format::from_path(path).ok_or_else(|| {
                 Error::Argument(format!(
-                    "the format of {} is not known from its name; give it: text, csv, tsv, jsonl or \
-                     parquet",
+                    "the format of {} is not known from its name; give it: text, csv, tsv, jsonl, \
+                     parquet or fasta",
                     path.display()
                 ))
             }),
@@ -125,8 +126,13 @@ impl Source {
             Self::Reader { reader, .. } => reader,
         };
         let counter = Counter::default();
-        let counting = Counting { inner, counter: counter.clone() };
+        let counting: Box<dyn Read + Send> = Box::new(Counting { inner, counter: counter.clone() });
         let mut input = Peeked::new(counting).map_err(|e| blame.read(e))?;
+        if format != Format::Parquet
+            && let Some(compression) = Compression::of(input.head())
+        {
+            input = Peeked::new(compression.undo(input)).map_err(|e| blame.read(e))?;
+        }
         input.check(&blame)?;
         let input = Box::new(BufReader::with_capacity(BUFFER, input));
         Ok(Opened { input, counter, len, blame, path })
@@ -156,9 +162,13 @@ impl<R: Read> Peeked<R> {
         Ok(Self { head, at: 0, len, inner })
     }
 
+    fn head(&self) -> &[u8] {
+        &self.head[..self.len]
+    }
+
     /// Refuses what cannot be read as the format, and passes over a UTF-8 byte order mark.
     fn check(&mut self, blame: &Blame) -> Result<()> {
-        let head = &self.head[..self.len];
+        let head = self.head();
         if head.is_empty() {
             return Err(blame.table("it is empty"));
         }
@@ -173,12 +183,13 @@ impl<R: Read> Peeked<R> {
         if parquet {
             return Err(blame.table("it is a Parquet file; give the format parquet"));
         }
-        if head.starts_with(&[0x1f, 0x8b])
-            || (head.starts_with(b"BZh") && head.len() == 4 && head[3].is_ascii_digit())
-            || head.starts_with(b"PK\x03\x04")
+        if head.starts_with(b"PK\x03\x04")
             || head == [0x28, 0xb5, 0x2f, 0xfd]
+            || Compression::of(head).is_some()
         {
-            return Err(blame.table("it is compressed; decompress it first"));
+            return Err(blame.table(
+                "it is compressed otherwise than once by gzip or bzip2; decompress it first",
+            ));
         }
         if head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]) {
             return Err(blame.table("it is UTF-16; convert it to UTF-8"));

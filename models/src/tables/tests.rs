@@ -41,6 +41,50 @@ fn text_lines_keep_empty_ones_and_lose_line_ends() {
 }
 
 #[test]
+fn fasta_sequences_and_labels_of_headers() {
+    let fasta = ">a OS=Homo sapiens OX=1\nMkv\r\nL*\n>b\nM1\n>c x\nG";
+    let bad = Err("input, record 2, line 5: `1` is no residue".to_owned());
+    let read = |label| -> Vec<std::result::Result<Row, String>> {
+        let rows = open(source(fasta), &options(Format::Fasta, None, label)).unwrap();
+        rows.map(|row| row.map_err(|e| e.to_string())).collect()
+    };
+    assert_eq!(read(None), [row(1, "MKVL", None), bad.clone(), row(3, "G", None)]);
+    assert_eq!(read(Some("OS")), [row(1, "MKVL", Some("Homo sapiens")), bad, row(3, "G", None)]);
+    assert_eq!(read(Some("header"))[2], row(3, "G", Some("c x")));
+    let named = refusal(fasta, &options(Format::Fasta, Some("text"), None));
+    assert!(named.contains("FASTA has no columns"), "{named}");
+    let mut none = open(source("MKV\n"), &options(Format::Fasta, None, None)).unwrap();
+    assert!(none.next().unwrap().unwrap_err().to_string().contains("begin with `>`"));
+    assert!(none.next().is_none());
+}
+
+#[test]
+fn gzip_and_bzip2_are_undone_whatever_the_name() {
+    use std::io::Write;
+    let csv = "text,label\na,x\nb,y\n";
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(csv.as_bytes()).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::default());
+    bzip2.write_all(csv.as_bytes()).unwrap();
+    for bytes in [gzip.clone(), bzip2.finish().unwrap()] {
+        let rows = open(source(bytes), &options(Format::Csv, None, None)).unwrap();
+        let rows: Vec<_> = rows.map(Result::unwrap).collect();
+        assert_eq!(rows.iter().map(|row| row.text.as_str()).collect::<String>(), "ab");
+    }
+    // Cut short, and compressed twice.
+    let cut = open(source(&gzip[..gzip.len() - 9]), &options(Format::Csv, None, None));
+    assert!(cut.is_err() || cut.unwrap().any(|row| row.is_err()));
+    let mut twice = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    twice.write_all(&gzip).unwrap();
+    let error = refusal(twice.finish().unwrap(), &options(Format::Csv, None, None));
+    assert!(error.contains("compressed"), "{error}");
+    assert_eq!(Format::from_path(Path::new("p.FASTA.gz")), Some(Format::Fasta));
+    assert_eq!(Format::from_path(Path::new("p.csv.bz2")), Some(Format::Csv));
+    assert_eq!(Format::from_path(Path::new("p.gz")), None);
+}
+
+#[test]
 fn csv_quotes_and_columns() {
     let csv = "\u{feff}id,label,text\r\n1,pos,\"two\r\nlines, \"\"q\"\"\"\r\n2,,plain\r\n";
     let expected = [row(1, "two\r\nlines, \"q\"", Some("pos")), row(2, "plain", None)];
@@ -206,7 +250,7 @@ fn what_cannot_be_text_is_refused() {
     for (bytes, expected) in [
         (&b""[..], "empty"),
         (b"PAR1xxxx", "Parquet"),
-        (b"\x1f\x8b\x08\x00", "compressed"),
+        (b"PK\x03\x04", "compressed"),
         (b"\xff\xfea\x00", "UTF-16"),
         (b"\n\n\n", "no header"),
         (b"te\xffxt,label\n", "header"),

@@ -133,7 +133,7 @@ fn fasta_sequences_and_their_organisms() {
     assert_eq!(data.label(0), None);
     let left_out = data.left_out();
     assert_eq!(left_out.count, 2);
-    assert!(left_out.named[1].ends_with("record 4: `1` is no residue"), "{left_out:?}");
+    assert!(left_out.named[1].ends_with("record 4, line 9: `1` is no residue"), "{left_out:?}");
     let options = DataOptions { label: Some("OS".into()), ..DataOptions::default() };
     let data = open(&path, &options).unwrap();
     let labels: Vec<_> = (0..3).map(|index| data.label(index)).collect();
@@ -143,7 +143,7 @@ fn fasta_sequences_and_their_organisms() {
     let plain = folder.path().join("t.fa");
     fs::write(&plain, format!(">long\n{}", "MKVL\n".repeat(250_000))).unwrap();
     assert_eq!(texts(&*opened(&plain))[0].len(), 1_000_000);
-    for (text, expected) in [("MKV\n", "begin with `>`"), ("", "no examples")] {
+    for (text, expected) in [("MKV\n", "begin with `>`"), ("", "it is empty")] {
         fs::write(&plain, text).unwrap();
         assert!(refused(&plain).contains(expected));
     }
