@@ -304,6 +304,33 @@ fn halves_of_a_text_make_it_up() {
 }
 
 #[test]
+fn of_long_texts_parts_that_begin_anywhere_are_learned_from() {
+    let long: Vec<u32> = [vec![2], (10..58).collect(), vec![3]].concat();
+    let texts = vec![long; 40];
+    for (name, count) in [
+        ("masked-token", 40),
+        ("replaced-token", 40),
+        ("autoregressive", 40),
+        ("simcse", 80),
+        ("multiple-negatives", 80),
+        ("simclr", 80),
+    ] {
+        let fed = rows(&fed(name, name == "autoregressive", &texts), count);
+        let mut starts = std::collections::BTreeSet::new();
+        for row in &fed {
+            assert!((3..=32).contains(&row.len()), "{name}: {row:?}");
+            assert_eq!((row[0], row[row.len() - 1]), (2, 3), "{name}");
+            starts.insert(row[1]);
+            if name == "simcse" {
+                assert_eq!(row.len(), 32);
+                assert!(row[1..30].windows(2).all(|pair| pair[0] + 1 == pair[1]));
+            }
+        }
+        assert!(starts.len() > 5, "{name}: {starts:?}");
+    }
+}
+
+#[test]
 fn an_example_without_a_label_is_a_class_of_its_own() {
     let fed = fed("supervised-contrastive", false, &texts());
     let labels = &fed["labels"];

@@ -37,8 +37,8 @@ impl Objective for Autoregressive {
         Ok(losses::cross_entropy(net.graph, scores, labels, &Default::default())?)
     }
 
-    fn feed(&self, batch: &Batch, preparation: &Preparation, _: &Draw) -> Result<Feed> {
-        let texts = preparation.texts(batch)?;
+    fn feed(&self, batch: &Batch, preparation: &Preparation, draw: &Draw) -> Result<Feed> {
+        let texts = preparation.texts(batch, draw)?;
         let width = texts.iter().map(Vec::len).max().unwrap_or(0);
         let (mut positions, mut labels) = (Vec::new(), Vec::new());
         for (row, text) in texts.iter().enumerate() {
@@ -47,7 +47,7 @@ impl Objective for Autoregressive {
                 labels.push(i64::from(next));
             }
         }
-        let mut feed = preparation.tokens("autoregressive.", texts)?;
+        let mut feed = preparation.tokens("autoregressive.", &texts)?;
         feed.push(super::feed::integers("autoregressive.positions", positions));
         feed.push(super::feed::integers("autoregressive.labels", labels));
         Ok(feed)

@@ -8,7 +8,8 @@ use crate::data::Kind;
 /// The rows of a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rows {
-    /// Token ids, special tokens included.
+    /// Token ids, special tokens included. A text may be longer than the encoder takes: the
+    /// objectives then learn from a part of it that begins anywhere.
     Texts(Vec<Vec<u32>>),
     /// Images of any size, with the encoder's channels.
     Images(Vec<Image>),

@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2, Array3, Array4};
 use offshoot::trainer::Tensor;
 
 use super::{Batch, Rows, Tokens};
-use crate::augment::tokens::{Masking, drop_tokens};
+use crate::augment::tokens::{Masking, drop_tokens, span_of};
 use crate::augment::{ImageAugmentation, SignalAugmentation};
 use crate::data::Kind;
 use crate::encoders::{Architecture, Normalization};
@@ -44,6 +44,9 @@ pub struct Preparation {
     pub signals: SignalAugmentation,
     /// Share of tokens that a view of a text lacks.
     pub token_dropout: f32,
+    /// Least share of a text that a view shows, as tokens that lie together (Giorgi et al.,
+    /// 2020, arXiv:2006.03659).
+    pub token_span: f32,
 }
 
 impl Preparation {
@@ -60,6 +63,7 @@ impl Preparation {
             },
             signals: SignalAugmentation::sensors(),
             token_dropout: 0.15,
+            token_span: 0.5,
         }
     }
 
@@ -76,12 +80,32 @@ impl Preparation {
         self.tokens.as_ref().ok_or_else(|| Error::Pretrain("there is no tokenizer".into()))
     }
 
-    /// The texts of a batch.
-    pub(super) fn texts<'a>(&self, batch: &'a Batch) -> Result<&'a [Vec<u32>]> {
-        match &batch.rows {
-            Rows::Texts(rows) => Ok(rows),
-            _ => Err(wrong(batch, Kind::Text)),
-        }
+    /// The texts of a batch; of one that is longer than the encoder takes a part that begins
+    /// anywhere.
+    pub(super) fn texts(&self, batch: &Batch, draw: &Draw) -> Result<Vec<Vec<u32>>> {
+        let Rows::Texts(rows) = &batch.rows else {
+            return Err(wrong(batch, Kind::Text));
+        };
+        let part = |(row, text): (usize, &Vec<u32>)| {
+            self.part_of(text, 1.0, &mut draw.stream("part", &[row as u64]))
+        };
+        rows.iter().enumerate().map(part).collect()
+    }
+
+    /// A part of a text that begins anywhere, of this share of its tokens or of as many as the
+    /// encoder takes.
+    pub(super) fn part_of(
+        &self,
+        text: &[u32],
+        share: f32,
+        random: &mut SplitMix64,
+    ) -> Result<Vec<u32>> {
+        let rules = self.token_rules()?;
+        let special = |id| rules.special.contains(&id);
+        let kept = text.iter().filter(|&&id| special(id)).count();
+        let fits = text.len().min(rules.max_tokens).saturating_sub(kept);
+        let length = ((fits as f32 * share).ceil() as usize).clamp(1, fits.max(1));
+        Ok(span_of(text, length, special, random))
     }
 
     /// The labels of a batch.
@@ -125,7 +149,7 @@ impl Preparation {
         shares: [f32; 2],
     ) -> Result<Feed> {
         let rules = self.token_rules()?;
-        let mut rows = self.texts(batch)?.to_vec();
+        let mut rows = self.texts(batch, draw)?;
         let width = rows.iter().map(Vec::len).max().unwrap_or(0).max(1);
         let (mut positions, mut labels) = (Vec::new(), Vec::new());
         let vocabulary = rules.vocabulary as u32;
@@ -166,7 +190,9 @@ impl Preparation {
                     for (row, text) in texts.iter().enumerate() {
                         let mut random = draw.stream("view", &[row as u64, view]);
                         let special = |id| rules.special.contains(&id);
-                        rows.push(drop_tokens(text, self.token_dropout, special, &mut random));
+                        let share = random.between(self.token_span, 1.0);
+                        let part = self.part_of(text, share, &mut random)?;
+                        rows.push(drop_tokens(&part, self.token_dropout, special, &mut random));
                     }
                 }
                 self.tokens(&prefix, &rows)

@@ -39,7 +39,14 @@ impl Objective for MultipleNegatives {
 
     fn feed(&self, batch: &Batch, preparation: &Preparation, draw: &Draw) -> Result<Feed> {
         match &batch.rows {
-            Rows::Texts(texts) => preparation.tokens("multiple-negatives.", &parts(texts, draw)),
+            Rows::Texts(texts) => {
+                let mut halves = parts(texts, draw);
+                for (row, half) in halves.iter_mut().enumerate() {
+                    let mut random = draw.stream("part", &[row as u64]);
+                    *half = preparation.part_of(half, 1.0, &mut random)?;
+                }
+                preparation.tokens("multiple-negatives.", &halves)
+            }
             _ => preparation.views(self.name(), batch, draw, 2),
         }
     }

@@ -70,8 +70,8 @@ impl Objective for SimCse {
     }
 
     fn feed(&self, batch: &Batch, preparation: &Preparation, draw: &Draw) -> Result<Feed> {
-        let texts = preparation.texts(batch)?;
-        let twice: Vec<Vec<u32>> = texts.iter().chain(texts).cloned().collect();
+        let texts = preparation.texts(batch, draw)?;
+        let twice: Vec<Vec<u32>> = texts.iter().chain(&texts).cloned().collect();
         let (layers, width) = dropped(preparation.encoder()).unwrap_or_default();
         let mut random = draw.stream("dropout", &[]);
         let kept = 1.0 / (1.0 - self.dropout.min(0.9));

@@ -38,7 +38,7 @@ impl Maker {
         let count = options.held_out.clamp(1, (data.len() / 10).max(1));
         let (rest, held_out) = split(data, count as f32 / data.len() as f32, options.seed)?;
         let whole = Source::new(data.clone(), setup.tokenizer.clone(), setup.channels);
-        let source = whole.of(Arc::new(rest));
+        let source = whole.of(Arc::new(rest)).longer();
         let tokens = setup.tokenizer.as_ref().map(|tokenizer| tokenizer.tokens.clone());
         let maker = Self {
             preparation: Preparation::new(setup.encoder.clone(), tokens),

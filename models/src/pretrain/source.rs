@@ -18,6 +18,8 @@ pub(super) struct Source {
     tokenizer: Option<Arc<Prepared>>,
     /// Channels of images and signals.
     channels: usize,
+    /// Whether texts are read beyond what the encoder takes.
+    longer: bool,
     /// The number of each label.
     classes: Arc<BTreeMap<String, i64>>,
 }
@@ -48,7 +50,7 @@ impl Source {
                 classes.entry(label.to_owned()).or_insert(next);
             }
         }
-        Self { data, tokenizer, channels, classes: Arc::new(classes) }
+        Self { data, tokenizer, channels, longer: false, classes: Arc::new(classes) }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -58,6 +60,11 @@ impl Source {
     /// The same with another part of the data.
     pub(super) fn of(&self, data: Arc<dyn Dataset>) -> Self {
         Self { data, ..self.clone() }
+    }
+
+    /// The same with texts of up to 8 times the tokens that the encoder takes.
+    pub(super) fn longer(self) -> Self {
+        Self { longer: true, ..self }
     }
 
     /// The class of an example, -1 where it has no label.
@@ -120,7 +127,10 @@ impl Source {
                     .tokenizer
                     .as_ref()
                     .ok_or_else(|| Error::Pretrain("texts need a tokenizer".into()))?;
-                Ok(Ready::Text(tokenizer.encode(&text)?))
+                Ok(Ready::Text(match self.longer {
+                    true => tokenizer.encode_longer(&text)?,
+                    false => tokenizer.encode(&text)?,
+                }))
             }
             Example::Image(image) => Ok(Ready::Image(image.with_channels(self.channels)?)),
             Example::Signal(signal) => {

@@ -40,6 +40,10 @@ const TEXTS: usize = 200_000;
 const CHARACTERS: usize = 10_000;
 /// Most characters of a text for each token that an encoder takes.
 const CHARACTERS_A_TOKEN: usize = 256;
+/// Times the tokens that an encoder takes, of a long text of which parts are learned from, and
+/// most characters for each of these tokens.
+const PARTS: usize = 8;
+const CHARACTERS_A_TOKEN_OF_PARTS: usize = 16;
 
 /// Special tokens, in the order of their ids.
 const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
@@ -51,6 +55,8 @@ const RESIDUES: &str = "ACDEFGHIKLMNPQRSTVWYBJOUXZ";
 pub(super) struct Prepared {
     pub(super) json: Vec<u8>,
     pub(super) tokenizer: Tokenizer,
+    /// The same, which takes [`PARTS`] times as many tokens.
+    longer: Tokenizer,
     pub(super) config: TextConfig,
     pub(super) tokens: Tokens,
 }
@@ -183,21 +189,33 @@ fn prepare(
     let vocabulary = inner.get_vocab_size(true);
     drop(inner);
     let tokenizer = Tokenizer::from_bytes(&json, &config, name)?;
+    let more = TextConfig { max_tokens: PARTS * config.max_tokens, ..config.clone() };
+    let longer = Tokenizer::from_bytes(&json, &more, name)?;
     let (pad, max_tokens) = (config.pad_id, config.max_tokens);
     let tokens = Tokens { vocabulary, pad, mask, special, max_tokens };
-    Ok(Prepared { json, tokenizer, config, tokens })
+    Ok(Prepared { json, tokenizer, longer, config, tokens })
 }
 
 impl Prepared {
     /// The tokens of a text, cut to the encoder's length. Of a very long text only the
     /// beginning is looked at, 256 characters for every token that fits.
     pub(super) fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let most = CHARACTERS_A_TOKEN * self.tokens.max_tokens;
-        let end = match text.len() > most {
-            true => text.char_indices().nth(most).map_or(text.len(), |(at, _)| at),
-            false => text.len(),
-        };
-        let text = text.get(..end).unwrap_or(text);
+        let text = beginning(text, CHARACTERS_A_TOKEN * self.tokens.max_tokens);
         Ok(self.tokenizer.encode(text, Truncation::Cut, 0)?.ids)
     }
+
+    /// The tokens of a text, cut to 8 times the encoder's length, for parts of it.
+    pub(super) fn encode_longer(&self, text: &str) -> Result<Vec<u32>> {
+        let most = CHARACTERS_A_TOKEN_OF_PARTS * PARTS * self.tokens.max_tokens;
+        Ok(self.longer.encode(beginning(text, most), Truncation::Cut, 0)?.ids)
+    }
+}
+
+/// The first so many characters of a text.
+fn beginning(text: &str, most: usize) -> &str {
+    let end = match text.len() > most {
+        true => text.char_indices().nth(most).map_or(text.len(), |(at, _)| at),
+        false => text.len(),
+    };
+    text.get(..end).unwrap_or(text)
 }

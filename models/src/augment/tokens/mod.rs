@@ -230,3 +230,30 @@ pub fn drop_tokens(
         })
         .collect()
 }
+
+/// A part of `length` ordinary tokens that lie together, which begins anywhere; tokens of which
+/// `keep` is true, such as special ones, stay where they are. A row that is no longer than that
+/// stays whole.
+pub fn span_of(
+    row: &[u32],
+    length: usize,
+    keep: impl Fn(u32) -> bool,
+    random: &mut SplitMix64,
+) -> Vec<u32> {
+    let ordinary = row.iter().filter(|&&id| !keep(id)).count();
+    if ordinary <= length {
+        return row.to_vec();
+    }
+    let start = random.below(ordinary - length + 1);
+    let mut number = 0;
+    row.iter()
+        .copied()
+        .filter(|&id| {
+            if keep(id) {
+                return true;
+            }
+            number += 1;
+            (start..start + length).contains(&(number - 1))
+        })
+        .collect()
+}

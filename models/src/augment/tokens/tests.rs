@@ -120,3 +120,22 @@ fn dropped_tokens_are_their_share_and_never_all() {
     assert_eq!(drop_tokens(&row(), 0.0, special, &mut random), row());
     assert_eq!(drop_tokens(&[1, 2], 0.9, special, &mut random), [1, 2]);
 }
+
+#[test]
+fn a_span_lies_together_and_begins_anywhere() {
+    let mut random = SplitMix64::new(3);
+    let special = |id: u32| id < 3;
+    let row = [1, 10, 11, 12, 13, 14, 2];
+    let mut starts = std::collections::BTreeMap::<u32, u32>::new();
+    for _ in 0..4000 {
+        let span = span_of(&row, 3, special, &mut random);
+        assert_eq!((span.len(), span[0], span[4]), (5, 1, 2));
+        assert!(span[1] + 1 == span[2] && span[2] + 1 == span[3], "{span:?}");
+        *starts.entry(span[1]).or_default() += 1;
+    }
+    assert_eq!(starts.keys().copied().collect::<Vec<_>>(), [10, 11, 12]);
+    assert!(starts.values().all(|&n| (1200..1470).contains(&n)), "{starts:?}");
+    assert_eq!(span_of(&row, 5, special, &mut random), row);
+    assert_eq!(span_of(&row, 0, special, &mut random), [1, 2]);
+    assert!(span_of(&[], 0, special, &mut random).is_empty());
+}
