@@ -91,9 +91,13 @@ pub(crate) struct Args {
     /// End after so many steps
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
-    /// Examples of a step [default: 128; of texts 64]
+    /// Examples of a batch [default: 128; of texts 64]
     #[arg(long, value_name = "N")]
     batch: Option<NonZeroUsize>,
+    /// Batches of a step, whose gradients are averaged: for steps of more examples than the
+    /// memory holds at once
+    #[arg(long, value_name = "N", default_value = "1")]
+    accumulate: NonZeroUsize,
     /// Learning rate at its highest [default: 0.001; for an imported encoder 0.00005]
     #[arg(long, value_name = "RATE")]
     learning_rate: Option<f32>,

@@ -3,27 +3,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use offshoot::trainer::{Outputs, Tensor as Fed, Trainer};
-use offshoot_export::training::LEARNING_RATE;
+use offshoot::Trainer;
 
 use super::loader::{Loader, Maker};
 use super::options::{Budget, PretrainOptions};
 use super::run_folder::RunFolder;
+use super::step;
 use crate::error::Result;
-use crate::objectives::Feed;
 
 /// Steps that are timed for a budget of minutes, after two more; and seconds after which the
 /// timing ends.
 const TIMED_STEPS: u32 = 20;
 const TIMED_SECONDS: f64 = 10.0;
-
-/// One step of the trainer.
-pub(super) fn one_step(trainer: &mut Trainer, feed: &Feed, rate: f32) -> Result<Outputs> {
-    let mut inputs: Vec<(&str, Fed<'_>)> =
-        feed.iter().map(|(name, value)| (name.as_str(), value.view())).collect();
-    inputs.push((LEARNING_RATE, rate.into()));
-    Ok(trainer.step(&inputs)?)
-}
 
 /// The number of steps of a run. For a budget of minutes steps are timed, and then undone.
 pub(super) fn settle_steps(
@@ -32,7 +23,8 @@ pub(super) fn settle_steps(
     trainer: &mut Trainer,
     folder: &RunFolder,
 ) -> Result<u64> {
-    let a_epoch = maker.source.len() as f64 / maker.batch as f64;
+    let a_step = maker.batch as f64 * options.accumulate as f64;
+    let a_epoch = maker.source.len() as f64 / a_step;
     match options.budget {
         Budget::Steps(steps) => Ok(steps),
         Budget::Epochs(epochs) => Ok((epochs * a_epoch).ceil().max(1.0) as u64),
@@ -47,8 +39,7 @@ pub(super) fn settle_steps(
                     start = Instant::now();
                     timed = 0;
                 }
-                let feed = loader.next()?;
-                one_step(trainer, &feed, 0.0)?;
+                step::take(trainer, &mut loader, options.accumulate, 0.0, &[])?;
                 timed += 1;
                 if at >= 2 && start.elapsed().as_secs_f64() > TIMED_SECONDS {
                     break;

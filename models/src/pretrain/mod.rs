@@ -19,6 +19,7 @@ mod run_folder;
 mod schedule;
 mod setup;
 mod source;
+mod step;
 mod tensorboard;
 mod tokenizer;
 mod tokenizer_models;

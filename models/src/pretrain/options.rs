@@ -61,8 +61,12 @@ pub struct PretrainOptions {
     pub objectives: Vec<WeightedObjective>,
     /// When the run ends.
     pub budget: Budget,
-    /// Examples of a step.
+    /// Examples of a batch.
     pub batch: usize,
+    /// Batches of a step, one after the other: their gradients are averaged, so that a step is
+    /// of more examples than the memory holds at once. Objectives that compare the examples of a
+    /// batch compare those of one only.
+    pub accumulate: u64,
     /// Learning rate at its highest.
     pub learning_rate: f32,
     /// Share of the steps in which the rate rises.
@@ -112,6 +116,7 @@ impl PretrainOptions {
             objectives: vec![WeightedObjective { objective: objective.into(), weight: 1.0 }],
             budget: Budget::Epochs(10.0),
             batch: 128,
+            accumulate: 1,
             learning_rate: 1e-3,
             warm_up: 0.05,
             weight_decay: 0.05,
@@ -163,6 +168,19 @@ impl PretrainOptions {
         if self.batch < 2 {
             return bad("a step needs a batch of at least 2 examples".into());
         }
+        if self.accumulate == 0 {
+            return bad("a step needs at least one batch".into());
+        }
+        if self.accumulate > 1 {
+            let reads = |o: &&WeightedObjective| o.objective.teacher_decay().is_some();
+            if let Some(WeightedObjective { objective, .. }) = self.objectives.iter().find(reads) {
+                return bad(format!(
+                    "{} reads an average of the weights, which steps of several batches cannot \
+                     have; choose a larger batch instead",
+                    objective.name()
+                ));
+            }
+        }
         if !(0.0..1.0).contains(&self.warm_up) {
             return bad(format!(
                 "the warm-up is {} of the run; it must be 0 to below 1",
@@ -191,7 +209,7 @@ impl PretrainOptions {
         let objectives: Vec<String> =
             self.objectives.iter().map(|o| format!("{} × {:?}", o.weight, o.objective)).collect();
         format!(
-            "{:?} {:?} {:?} [{}] {:?} batch {} rate {} warm-up {} decay {} average {:?} seed {} image {:?} \
+            "{:?} {:?} {:?} [{}] {:?} batch {}{} rate {} warm-up {} decay {} average {:?} seed {} image {:?} \
              signal {:?} tokenizer {:?} {} {} held out {} name {:?}",
             self.start,
             self.size,
@@ -199,6 +217,10 @@ impl PretrainOptions {
             objectives.join(", "),
             self.budget,
             self.batch,
+            match self.accumulate {
+                1 => String::new(),
+                batches => format!(" × {batches}"),
+            },
             self.learning_rate,
             self.warm_up,
             self.weight_decay,

@@ -1,9 +1,11 @@
 //! The training program of a run: a step, and the encoder as it is used.
 
+use std::collections::BTreeSet;
+
 use offshoot_export::graph::{Graph, Lowering};
 use offshoot_export::program::{ProcedureGraph, ProgramBuilder};
 use offshoot_export::training::optimizers::AdamW;
-use offshoot_export::training::{AVERAGE, TrainingOptions, TrainingStep};
+use offshoot_export::training::{AVERAGE, TrainingOptions, TrainingStep, accumulating_program};
 
 use super::WeightedObjective;
 use crate::encoders::{Architecture, Network, Weights};
@@ -18,10 +20,13 @@ pub(super) struct Settings {
     pub(super) weight_decay: f64,
     pub(super) max_gradient_norm: Option<f32>,
     pub(super) average_decay: Option<f32>,
+    /// Whether a step is of several batches.
+    pub(super) accumulates: bool,
 }
 
 /// The program with the procedure `step`, whose inputs are those of the objectives and the
-/// learning rate, and the procedure `evaluate`, which gives `embedding` `[batch, width]`.
+/// learning rate, or in its place the procedures `accumulate`, which takes the former, and
+/// `update`, which takes the latter; and the procedure `evaluate`, which gives `embedding` `[batch, width]`.
 pub(super) fn build(
     encoder: &Architecture,
     objectives: &[WeightedObjective],
@@ -51,9 +56,13 @@ pub(super) fn build(
         average_decay: settings.average_decay,
         ..TrainingOptions::default()
     };
-    let step = TrainingStep::new(graph, loss, &parameters, &optimizer, &options)?;
-    let known: Vec<String> = step.state.iter().map(|state| state.name.clone()).collect();
-    let mut program = step.program("pretrain")?;
+    let names = parameters.iter().map(|&parameter| graph.value_name(parameter).to_owned());
+    let trained: BTreeSet<String> = names.collect();
+    let mut program = if settings.accumulates {
+        accumulating_program("pretrain", graph, loss, &parameters, &optimizer, &options)?
+    } else {
+        TrainingStep::new(graph, loss, &parameters, &optimizer, &options)?.program("pretrain")?
+    };
 
     let mut graph = Graph::new("evaluate", Lowering::Standard);
     let mut reading = Weights::random(0);
@@ -67,9 +76,9 @@ pub(super) fn build(
     }
     let mut procedure = ProcedureGraph::new(EMBED, graph);
     for name in &names {
-        let average = format!("{name}{AVERAGE}");
-        let state = if known.contains(&average) { &average } else { name };
-        procedure = procedure.reads(name, state);
+        let averaged = settings.average_decay.is_some() && trained.contains(name);
+        let state = if averaged { format!("{name}{AVERAGE}") } else { name.clone() };
+        procedure = procedure.reads(name, &state);
     }
     program.procedure(procedure)?;
     Ok(program)

@@ -14,7 +14,7 @@ use offshoot_export::archive::Written;
 use offshoot_export::graph::Tensor;
 use offshoot_export::training::AVERAGE;
 
-use super::budget::{one_step, settle_steps};
+use super::budget::settle_steps;
 use super::finish::Finished;
 use super::loader::{Loader, Maker};
 use super::options::{PretrainOptions, Start};
@@ -25,10 +25,10 @@ use super::run_folder::{Description, RunFolder};
 use super::schedule::Schedule;
 use super::setup::{self, Setup};
 use super::source::Source;
-use super::{fits, init};
+use super::{fits, init, step};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::objectives::{Batch, Feed};
+use crate::objectives::Batch;
 
 /// Examples of one run of the encoder for the figures of quality.
 const QUALITY_BATCH: usize = 128;
@@ -168,6 +168,7 @@ impl<'a> Run<'a> {
             weight_decay: options.weight_decay,
             max_gradient_norm: Some(1.0),
             average_decay: options.decay(),
+            accumulates: options.accumulate > 1,
         };
         let weights = setup.weights(options.seed);
         let builder = program::build(&setup.encoder, &options.objectives, weights, &settings)?;
@@ -227,7 +228,8 @@ impl<'a> Run<'a> {
         });
         let mut recorder = Recorder::open(&self.folder, done)?;
         let every = self.options.quality_every.unwrap_or(usual_pause(steps)).max(1);
-        let mut loader = Loader::start(&self.maker, done, self.options.loaders)?;
+        let mut loader =
+            Loader::start(&self.maker, done * self.options.accumulate, self.options.loaders)?;
         let mut saved = Instant::now();
         let mut quality = None;
         for step in done..steps {
@@ -237,8 +239,7 @@ impl<'a> Run<'a> {
                 return Err(Error::Interrupted);
             }
             let before = Instant::now();
-            let feed = loader.next()?;
-            let mut record = self.step(step, &feed)?;
+            let mut record = self.step(step, &mut loader)?;
             let seconds = before.elapsed().as_secs_f64().max(1e-9);
             if (step + 1) % every == 0 || step + 1 == steps {
                 let found = self.quality()?;
@@ -250,7 +251,7 @@ impl<'a> Run<'a> {
                 }
             }
             recorder.add(&record)?;
-            tell(Event::Step { record, examples_per_second: self.maker.batch as f64 / seconds });
+            tell(Event::Step { record, examples_per_second: self.examples() / seconds });
             if saved.elapsed() >= Duration::from_secs(self.options.checkpoint_seconds)
                 && step + 1 < steps
             {
@@ -267,23 +268,24 @@ impl<'a> Run<'a> {
         Ok(Pretrained { written, steps, quality, unreadable })
     }
 
-    fn step(&mut self, step: u64, feed: &Feed) -> Result<StepRecord> {
+    /// Examples of a step.
+    fn examples(&self) -> f64 {
+        self.maker.batch as f64 * self.options.accumulate as f64
+    }
+
+    fn step(&mut self, step: u64, loader: &mut Loader) -> Result<StepRecord> {
         let rate = self.schedule.rate(step);
-        let outputs = one_step(&mut self.trainer, feed, rate)?;
-        let mut losses = BTreeMap::new();
-        if self.options.objectives.len() > 1 {
-            for weighted in &self.options.objectives {
-                let name = weighted.objective.name();
-                losses.insert(name.to_owned(), outputs.scalar(&format!("loss.{name}"))?);
-            }
-        }
-        let seen = (step + 1) as f64 * self.maker.batch as f64;
+        let names = self.options.objectives.iter().map(|o| o.objective.name().to_owned());
+        let names: Vec<String> = if names.len() > 1 { names.collect() } else { Vec::new() };
+        let batches = self.options.accumulate;
+        let taken = step::take(&mut self.trainer, loader, batches, rate, &names)?;
+        let seen = (step + 1) as f64 * self.examples();
         Ok(StepRecord {
             step: step + 1,
             epoch: seen / self.maker.source.len().max(1) as f64,
-            loss: outputs.loss()?,
-            losses,
-            gradient_norm: outputs.scalar("gradient_norm")?,
+            loss: taken.loss,
+            losses: taken.losses,
+            gradient_norm: taken.gradient_norm,
             learning_rate: rate,
             quality: None,
         })
@@ -347,6 +349,7 @@ impl<'a> Run<'a> {
             .collect();
         let mut settings = BTreeMap::from([
             ("batch".to_owned(), self.maker.batch.to_string()),
+            ("accumulate".to_owned(), self.options.accumulate.to_string()),
             ("learning_rate".to_owned(), self.options.learning_rate.to_string()),
             ("weight_decay".to_owned(), self.options.weight_decay.to_string()),
             ("warm_up".to_owned(), self.options.warm_up.to_string()),

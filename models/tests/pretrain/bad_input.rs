@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ndarray::Array2;
 use offshoot::Image;
 use offshoot_models::data::{Dataset, Example, Kind};
+use offshoot_models::objectives::named;
 use offshoot_models::pretrain::{Event, TokenizerKind, pretrain};
 
 use super::data::{self, Memory};
@@ -62,6 +63,12 @@ fn options_that_make_no_sense_are_refused() {
     };
     assert!(with(&|o| o.learning_rate = f32::NAN).contains("the learning rate is NaN"));
     assert!(with(&|o| o.batch = 1).contains("at least 2 examples"));
+    assert!(with(&|o| o.accumulate = 0).contains("at least one batch"));
+    let teacher = with(&|o| {
+        o.accumulate = 2;
+        o.objectives[0].objective = named("self-distillation").unwrap().into();
+    });
+    assert!(teacher.contains("self-distillation reads an average"), "{teacher}");
     assert!(with(&|o| o.warm_up = 1.0).contains("the warm-up is 1"));
     assert!(with(&|o| o.vocabulary = 3).contains("32 tokens in all"));
     assert!(with(&|o| o.objectives[0].weight = 0.0).contains("the weight of masked-token is 0"));

@@ -163,6 +163,38 @@ fn every_objective_of_texts_learns() {
 }
 
 #[test]
+fn a_step_of_several_batches_is_of_all_their_examples() {
+    let folder = tempfile::tempdir().unwrap();
+    let examples = data::opened("ts", folder.path());
+    let steps = |accumulate: u64, steps: u64, learning_rate: f32| {
+        let output = folder.path().join(format!("{accumulate}-{learning_rate}.offshoot"));
+        let mut options = options("simclr", &output, steps);
+        (options.accumulate, options.learning_rate) = (accumulate, learning_rate);
+        let mut records = Vec::new();
+        pretrain(&examples, &options, &mut |event| {
+            if let Event::Step { record, .. } = event {
+                records.push(record);
+            }
+        })
+        .unwrap();
+        records
+    };
+    // Without learning, the losses of the single batches.
+    let single = steps(1, 4, 1e-30);
+    let pairs = steps(2, 2, 1e-30);
+    for (pair, of) in pairs.iter().zip(single.chunks(2)) {
+        let mean = (of[0].loss + of[1].loss) / 2.0;
+        assert!((pair.loss - mean).abs() < 1e-4 * mean, "{} {mean}", pair.loss);
+        assert_eq!(pair.epoch, of[1].epoch);
+        assert!(pair.gradient_norm > 0.0);
+    }
+    // With it, the second step has other weights.
+    let learned = steps(2, 2, 1e-2);
+    assert!((learned[0].loss - pairs[0].loss).abs() < 1e-4 * pairs[0].loss);
+    assert!((learned[1].loss - pairs[1].loss).abs() > 1e-3 * pairs[1].loss);
+}
+
+#[test]
 fn a_sum_of_objectives_is_the_sum_of_their_losses_and_is_written_down() {
     let folder = tempfile::tempdir().unwrap();
     let examples = data::opened("txt", folder.path());

@@ -25,11 +25,14 @@ fn resumable(output: &Path) -> PretrainOptions {
 
 #[test]
 fn a_run_that_is_stopped_and_resumed_ends_in_the_same_bytes() {
-    for (file, objective) in [("ts", "self-distillation"), ("txt", "simcse")] {
+    for (file, objective, accumulate) in
+        [("ts", "self-distillation", 1), ("txt", "simcse", 1), ("ts", "masked-patches", 3)]
+    {
         let folder = tempfile::tempdir().unwrap();
         let examples = data::opened(file, folder.path());
         let whole = PretrainOptions {
             checkpoint_seconds: 60,
+            accumulate,
             name: Some("tiny".into()),
             ..options(objective, &folder.path().join("whole.offshoot"), STEPS)
         };

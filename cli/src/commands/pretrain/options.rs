@@ -65,6 +65,7 @@ pub(super) fn options(
     };
     let text = data.kind() == Kind::Text;
     options.batch = args.batch.map_or(if text { 64 } else { 128 }, NonZeroUsize::get);
+    options.accumulate = args.accumulate.get() as u64;
     if imported {
         options.learning_rate = IMPORTED_RATE;
         options.held_out = IMPORTED_HELD_OUT;
