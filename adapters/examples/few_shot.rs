@@ -1,7 +1,7 @@
 //! Accuracy and calibration of every head on the sets of `benches/few_shot/prepare.py`; run
 //! by `compare.py` there, which makes the draws and prints the figures beside scikit-learn's.
-//! Arguments: the folder of the sets, and their names. Prints one line of JSON a set, number of
-//! labels and head.
+//! Arguments: the folder of the sets, and their names; `--auto` among them leaves the other heads
+//! out. Prints one line of JSON a set, number of labels and head.
 
 #![forbid(unsafe_code)]
 
@@ -31,10 +31,12 @@ struct Facts {
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let folder = PathBuf::from(arguments.next().expect("a folder"));
-    for name in arguments {
+    let (flags, names): (Vec<String>, Vec<String>) = arguments.partition(|a| a == "--auto");
+    let heads = if flags.is_empty() { &HeadKind::ALL[..] } else { &[HeadKind::Auto] };
+    for name in names {
         let (x, facts) = read(&folder, &name);
         for (&shots, draws) in &facts.draws {
-            for kind in HeadKind::ALL {
+            for &kind in heads {
                 measure(&name, shots, kind, &x, &facts, draws);
             }
             if shots <= MOST_WITH_POOL {

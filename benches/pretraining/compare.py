@@ -138,7 +138,7 @@ def auto(x, y, draws):
                  "labels": y.tolist(), "draws": {str(s): d for s, d in draws.items()}}
         pathlib.Path(f"{folder}/set.draws.json").write_text(json.dumps(facts))
         program = ROOT / "target/release/examples/few_shot"
-        done = subprocess.run([program, folder, "set"], check=True, stdout=subprocess.PIPE, text=True)
+        done = subprocess.run([program, folder, "set", "--auto"], check=True, stdout=subprocess.PIPE, text=True)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     return {head: {row["shots"]: row["accuracy"] for row in rows if row["head"] == head}
             for head in ["auto", "auto, unlabeled"]}

@@ -11,6 +11,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use offshoot::trainer::Device;
+use offshoot_models::augment::Preset;
 use offshoot_models::data::{self, DataOptions, Dataset, Kind};
 use offshoot_models::encoders::Family;
 use offshoot_models::objectives;
@@ -82,6 +83,11 @@ pub(crate) struct Args {
     /// unknown name is answered with the known ones
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_size, conflicts_with = "init")]
     configure: Vec<(String, serde_json::Value)>,
+    /// How views are drawn, where not as it suits the data: `natural` or `grey-shapes` for images,
+    /// `sensors` or `shapes` (single movements that are aligned) for signals, `none`; and single
+    /// settings, such as `crop=[0.5,1]`, of which an unknown one is answered with the known ones
+    #[arg(long, value_name = "NAME|NAME=VALUE", value_parser = parse_augmentation)]
+    augment: Vec<Augment>,
     /// End after about so many minutes
     #[arg(long, value_name = "N", conflicts_with_all = ["epochs", "steps"])]
     minutes: Option<f64>,
@@ -198,6 +204,20 @@ fn parse_size(text: &str) -> std::result::Result<(String, serde_json::Value), St
     let value = serde_json::from_str(value)
         .map_err(|_| format!("`{value}` is neither a number nor a list of numbers"))?;
     Ok((name.to_owned(), value))
+}
+
+/// A preset of views, or one setting of theirs.
+#[derive(Debug, Clone)]
+enum Augment {
+    Preset(Preset),
+    Value(String, serde_json::Value),
+}
+
+fn parse_augmentation(text: &str) -> std::result::Result<Augment, String> {
+    match text.contains('=') {
+        true => parse_size(text).map(|(name, value)| Augment::Value(name, value)),
+        false => Preset::named(text).map(Augment::Preset).map_err(|error| error.to_string()),
+    }
 }
 
 fn parse_device(name: &str) -> Result<Device, String> {

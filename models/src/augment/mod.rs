@@ -6,10 +6,12 @@
 pub mod images;
 pub mod patches;
 pub mod preview;
+pub mod settings;
 pub mod signals;
 pub mod tokens;
 
 pub use images::ImageAugmentation;
 pub use patches::PatchMask;
+pub use settings::{AugmentationSettings, Preset};
 pub use signals::SignalAugmentation;
-pub use tokens::{Masked, Masking, Spans};
+pub use tokens::{Masked, Masking, Spans, TokenAugmentation};

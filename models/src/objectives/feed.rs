@@ -5,7 +5,9 @@ use offshoot::trainer::Tensor;
 
 use super::{Batch, Rows, Tokens};
 use crate::augment::tokens::{Masking, drop_tokens, span_of};
-use crate::augment::{ImageAugmentation, SignalAugmentation};
+use crate::augment::{
+    AugmentationSettings, ImageAugmentation, SignalAugmentation, TokenAugmentation,
+};
 use crate::data::Kind;
 use crate::encoders::{Architecture, Normalization};
 use crate::error::{Error, Result};
@@ -42,11 +44,8 @@ pub struct Preparation {
     pub images: ImageAugmentation,
     /// Views of signals.
     pub signals: SignalAugmentation,
-    /// Share of tokens that a view of a text lacks.
-    pub token_dropout: f32,
-    /// Least share of a text that a view shows, as tokens that lie together (Giorgi et al.,
-    /// 2020, arXiv:2006.03659).
-    pub token_span: f32,
+    /// Views of texts.
+    pub texts: TokenAugmentation,
 }
 
 impl Preparation {
@@ -62,9 +61,23 @@ impl Preparation {
                 ImageAugmentation::natural()
             },
             signals: SignalAugmentation::sensors(),
-            token_dropout: 0.15,
-            token_span: 0.5,
+            texts: TokenAugmentation::default(),
         }
+    }
+
+    /// The same with other views of the encoder's kind of data.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] when the settings do not suit it.
+    pub fn augmented(mut self, settings: &AugmentationSettings) -> Result<Self> {
+        if self.encoder.image_size().is_some() {
+            self.images = settings.images(&self.images)?;
+        } else if self.encoder.signal_size().is_some() {
+            self.signals = settings.signals(&self.signals)?;
+        } else {
+            self.texts = settings.tokens(self.texts)?;
+        }
+        Ok(self)
     }
 
     /// The encoder.
@@ -190,9 +203,9 @@ impl Preparation {
                     for (row, text) in texts.iter().enumerate() {
                         let mut random = draw.stream("view", &[row as u64, view]);
                         let special = |id| rules.special.contains(&id);
-                        let share = random.between(self.token_span, 1.0);
+                        let share = random.between(self.texts.span, 1.0);
                         let part = self.part_of(text, share, &mut random)?;
-                        rows.push(drop_tokens(&part, self.token_dropout, special, &mut random));
+                        rows.push(drop_tokens(&part, self.texts.dropout, special, &mut random));
                     }
                 }
                 self.tokens(&prefix, &rows)

@@ -41,7 +41,8 @@ impl Maker {
         let source = whole.of(Arc::new(rest)).longer();
         let tokens = setup.tokenizer.as_ref().map(|tokenizer| tokenizer.tokens.clone());
         let maker = Self {
-            preparation: Preparation::new(setup.encoder.clone(), tokens),
+            preparation: Preparation::new(setup.encoder.clone(), tokens)
+                .augmented(&options.augmentation)?,
             objectives: options.objectives.clone(),
             batch: options.batch.min(source.len()),
             source,

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use offshoot::TrainerOptions;
 
 use super::tokenizer::TokenizerKind;
+use crate::augment::AugmentationSettings;
 use crate::encoders::{Family, Size};
 use crate::error::{Error, Result};
 use crate::objectives::Objective;
@@ -59,6 +60,8 @@ pub struct PretrainOptions {
     pub configuration: BTreeMap<String, serde_json::Value>,
     /// What it learns from.
     pub objectives: Vec<WeightedObjective>,
+    /// How views are drawn, where not as it suits the data.
+    pub augmentation: AugmentationSettings,
     /// When the run ends.
     pub budget: Budget,
     /// Examples of a batch.
@@ -114,6 +117,7 @@ impl PretrainOptions {
             size: Size::Tiny,
             configuration: BTreeMap::new(),
             objectives: vec![WeightedObjective { objective: objective.into(), weight: 1.0 }],
+            augmentation: AugmentationSettings::default(),
             budget: Budget::Epochs(10.0),
             batch: 128,
             accumulate: 1,
@@ -209,12 +213,16 @@ impl PretrainOptions {
         let objectives: Vec<String> =
             self.objectives.iter().map(|o| format!("{} × {:?}", o.weight, o.objective)).collect();
         format!(
-            "{:?} {:?} {:?} [{}] {:?} batch {}{} rate {} warm-up {} decay {} average {:?} seed {} image {:?} \
+            "{:?} {:?} {:?} [{}]{} {:?} batch {}{} rate {} warm-up {} decay {} average {:?} seed {} image {:?} \
              signal {:?} tokenizer {:?} {} {} held out {} name {:?}",
             self.start,
             self.size,
             self.configuration,
             objectives.join(", "),
+            match self.augmentation.is_empty() {
+                true => String::new(),
+                false => format!(" {:?}", self.augmentation),
+            },
             self.budget,
             self.batch,
             match self.accumulate {

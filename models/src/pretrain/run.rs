@@ -355,6 +355,12 @@ impl<'a> Run<'a> {
             ("warm_up".to_owned(), self.options.warm_up.to_string()),
         ]);
         settings.extend(init::recorded(&self.setup.encoder)?);
+        if let Some(preset) = self.options.augmentation.preset {
+            settings.insert("augmentation".into(), preset.name().into());
+        }
+        for (name, value) in &self.options.augmentation.values {
+            settings.insert(format!("augmentation.{name}"), value.to_string());
+        }
         let pretraining = Pretraining {
             objective: objective.join(" + "),
             data_digest: self.data.digest().to_owned(),

@@ -10,7 +10,7 @@ use offshoot_models::pretrain::{
     Budget, PretrainOptions, Start, TokenizerKind, WeightedObjective, is_own,
 };
 
-use super::{Args, SizeChoice, TokenizerChoice};
+use super::{Args, Augment, SizeChoice, TokenizerChoice};
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 
@@ -57,6 +57,15 @@ pub(super) fn options(
         SizeChoice::Base => Size::Base,
     };
     options.configuration = args.configure.iter().cloned().collect();
+    for augment in &args.augment {
+        let settings = &mut options.augmentation;
+        match augment {
+            Augment::Preset(preset) => settings.preset = Some(*preset),
+            Augment::Value(name, value) => {
+                settings.values.insert(name.clone(), value.clone());
+            }
+        }
+    }
     options.budget = match (args.minutes, args.epochs, args.steps) {
         (Some(minutes), ..) => Budget::Minutes(minutes),
         (_, Some(epochs), _) => Budget::Epochs(epochs),

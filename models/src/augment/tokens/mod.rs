@@ -27,6 +27,42 @@ impl Default for Spans {
     }
 }
 
+/// How a view of a text is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TokenAugmentation {
+    /// Share of the tokens that are left out.
+    pub dropout: f32,
+    /// Least share of a text that is shown, as tokens that lie together (Giorgi et al., 2020,
+    /// arXiv:2006.03659).
+    pub span: f32,
+}
+
+impl Default for TokenAugmentation {
+    fn default() -> Self {
+        Self { dropout: 0.15, span: 0.5 }
+    }
+}
+
+impl TokenAugmentation {
+    /// Checks the shares.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names the setting.
+    pub fn validate(&self) -> Result<()> {
+        let bad = |name: &str, must: &str| {
+            Err(Error::Argument(format!("augmentation of texts: `{name}` must be {must}")))
+        };
+        if !(0.0..1.0).contains(&self.dropout) {
+            return bad("dropout", "a share, from 0 to below 1");
+        }
+        if !(self.span > 0.0 && self.span <= 1.0) {
+            return bad("span", "a share above 0 and at most 1");
+        }
+        Ok(())
+    }
+}
+
 /// How tokens are masked.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Masking {
