@@ -13,15 +13,19 @@ use crate::head::Head;
 use crate::heads::Auto;
 use crate::predictions::most_likely;
 
-/// Neighbours that each example is joined with.
+/// Neighbours that each example is joined with, and the share of a class's mean size that they
+/// are at most, so that few of them belong to other classes.
 const NEIGHBORS: usize = 7;
+const NEIGHBORS_SHARE: usize = 3;
 /// Weight of all labels together, in units of the pool's.
 const LABEL_SHARE: f64 = 0.3;
 /// Rounds of smoothing; what is left after them is below 0.9⁴⁰, 1.5 %.
 const ROUNDS: usize = 40;
-/// Most of a score that comes from its neighbours, and the labels a class from which it falls.
+/// Most of a score that comes from its neighbours, the labels a class from which it falls, and
+/// how soon it falls where the pool is small beside the labels.
 const REACH: f64 = 0.9;
 const REACH_LABELS: f64 = 5.6;
+const REACH_POOL: f64 = 2.0;
 
 /// What is known of the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,11 +44,13 @@ pub enum Pool {
 /// Inputs that lie together tend to belong together: the pool shows where the crowds are, the
 /// labels name them. The probabilities `P` of [`Auto`], fitted on the labels alone, are
 /// smoothed over a graph that joins every embedding, labelled or not, with its 7 nearest
-/// neighbours by cosine after centring:
+/// neighbours by cosine after centring, or with fewer where classes are small, a third of the
+/// examples a class:
 ///
 /// ```text
-/// w = exp(-2 d² / sᵢsⱼ),  sᵢ the distance to the 7th neighbour,  S = D^-½ W D^-½
-/// F ← α S F + (1 - α) B,  40 rounds,  α = min(0.9, 5.6 / labels a class)
+/// w = exp(-2 d² / sᵢsⱼ),  sᵢ the distance to the last neighbour,  S = D^-½ W D^-½
+/// F ← α S F + (1 - α) B,  40 rounds
+/// α = min(0.9, 5.6 / labels a class) / (1 + 2 labels / pool)
 /// ```
 ///
 /// B holds `P` minus its mean over the pool plus the shares of the classes (equal, or the mean
@@ -129,8 +135,10 @@ impl SemiSupervised {
             row.zip_mut_with(&source, |v, &value| *v = value);
         }
         let rows = unit_rows(rows, &mean);
-        let graph = Graph::new(rows, NEIGHBORS);
-        let reach = REACH.min(REACH_LABELS / labels_a_class);
+        let neighbors = (total / k / NEIGHBORS_SHARE).clamp(2, NEIGHBORS);
+        let graph = Graph::new(rows, neighbors);
+        let beside = n as f64 / unlabeled.nrows().max(1) as f64;
+        let reach = REACH.min(REACH_LABELS / labels_a_class) / (1.0 + REACH_POOL * beside);
         let mut scores = start.clone();
         for _ in 0..ROUNDS {
             scores = graph.step(&scores, reach, &start);
@@ -276,6 +284,33 @@ mod tests {
         assert!(pooled >= base + 5, "{base} and {pooled} of 118");
         // The same embeddings as if they were new.
         assert!(right(&head.predict(unseen.view()).unwrap()) >= base + 5);
+    }
+
+    /// Ten crowds of ten, of which a pool of six a class shows little.
+    #[test]
+    fn small_classes_and_small_pools_do_no_harm() {
+        let mut state = 7u64;
+        let mut uniform = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
+        };
+        let y: Vec<usize> = (0..100).map(|i| i % 10).collect();
+        let x = Array2::from_shape_fn((100, 10), |(i, j)| {
+            let noise: f32 = (0..4).map(|_| uniform()).sum();
+            noise + if j == y[i] { 1.6 } else { 0.0 }
+        });
+        let (labelled, rest): (Vec<usize>, Vec<usize>) = (0..100).partition(|i| *i < 40);
+        let names: Vec<String> = y[..40].iter().map(ToString::to_string).collect();
+        let (classes, train) = Classes::from_labels(&names).unwrap();
+        let rows = |of: &[usize]| x.select(Axis(0), of);
+        let head = SemiSupervised::default()
+            .fit(rows(&labelled).view(), &train, classes, rows(&rest).view())
+            .unwrap();
+        let right =
+            |found: &[usize]| found.iter().zip(&rest).filter(|(f, i)| **f == y[**i]).count();
+        let base = right(&head.base().predict(rows(&rest).view()).unwrap());
+        let pooled = right(&head.pool_classes());
+        assert!(base >= 40 && pooled + 1 >= base, "{base} and {pooled} of 60");
     }
 
     #[test]

@@ -29,7 +29,7 @@ is called OUTPUT.part.";
 
 /// Turn texts, images or signals into embeddings
 ///
-/// Reads texts from lines, CSV, TSV, JSONL or Parquet; images from a file, a folder or a table
+/// Reads texts from lines, CSV, TSV, JSONL, Parquet or FASTA; images from a file, a folder or a table
 /// of their paths; signals from .ts, .npy or CSV. Writes one embedding a row as .npy, JSONL or
 /// Parquet. Input of any size is streamed.
 #[derive(Debug, clap::Args)]

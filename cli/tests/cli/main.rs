@@ -17,3 +17,4 @@ mod support;
 mod surroundings;
 mod suspects;
 mod tuning;
+mod zoo;
