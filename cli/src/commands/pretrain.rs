@@ -32,7 +32,7 @@ const EXAMPLES: &str = "\
 Examples:
   offshoot pretrain photos/ --minutes 15 -o parts.offshoot
   offshoot pretrain recordings.ts --objective simclr -o motion.offshoot
-  offshoot pretrain corpus.txt --objective masked-token+simcse -o ours.offshoot
+  offshoot pretrain corpus.txt --objective masked-token+0.1*simcse -o ours.offshoot
   offshoot pretrain proteins.fasta --epochs 3 -o proteins.offshoot
   offshoot pretrain photos/ --preview views.png
   offshoot pretrain corpus.txt --init minilm.offshoot --epochs 1 -o ours.offshoot
@@ -340,8 +340,7 @@ fn objective_help() -> String {
     format!(
         "What is learned from, one or several joined by `+`, each with a weight before it if it \
          is not 1, as in `masked-token+0.1*simcse` [default: simclr for images and \
-         signals, masked-token+simcse for texts, masked-token for FASTA, multiple-negatives for \
-         an imported encoder] [possible names: {}]",
+         signals, multiple-negatives for texts, masked-token for FASTA] [possible names: {}]",
         objectives::NAMES.join(", ")
     )
 }

@@ -9,6 +9,7 @@ use offshoot_models::objectives;
 use offshoot_models::pretrain::{
     Budget, PretrainOptions, Start, TokenizerKind, WeightedObjective, is_own,
 };
+use offshoot_models::tables::Format;
 
 use super::{Args, Augment, SizeChoice, TokenizerChoice};
 use crate::failure::{Failure, Result};
@@ -26,21 +27,15 @@ pub(super) fn options(
     data: &dyn Dataset,
     interrupt: &Interrupt,
 ) -> Result<PretrainOptions> {
-    let fasta = args.data.iter().any(|path| {
-        let name = path.to_string_lossy().to_ascii_lowercase();
-        let name = name.strip_suffix(".gz").unwrap_or(&name).to_owned();
-        [".fasta", ".fa", ".faa"].iter().any(|ending| name.ends_with(ending))
-    });
+    let fasta = args.data.iter().any(|path| Format::from_path(path) == Some(Format::Fasta));
     let imported = match &args.init {
         Some(bundle) => !is_own(bundle)?,
         None => false,
     };
     let usual = match data.kind() {
-        Kind::Text if imported => "multiple-negatives",
-        Kind::Image => "simclr",
-        Kind::Signal => "simclr",
-        Kind::Text if fasta => "masked-token",
-        Kind::Text => "masked-token+simcse",
+        Kind::Image | Kind::Signal => "simclr",
+        Kind::Text if fasta && !imported => "masked-token",
+        Kind::Text => "multiple-negatives",
     };
     let objectives = parse_objectives(args.objective.as_deref().unwrap_or(usual))?;
     let first = objectives::named(objectives[0].objective.name())?;
