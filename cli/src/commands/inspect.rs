@@ -1,5 +1,6 @@
 //! `offshoot inspect`: why an encoder is good for one's data, or is not.
 
+mod blank;
 mod drift;
 mod sample;
 mod told;
@@ -56,6 +57,10 @@ pub(crate) struct Args {
     /// Most inputs that are looked at: a random sample of more
     #[arg(long, value_name = "N", default_value = "10000")]
     sample: NonZeroUsize,
+    /// Also train the same network from scratch on the labels; takes minutes. For encoders that
+    /// `offshoot pretrain` made
+    #[arg(long)]
+    from_scratch: bool,
     /// Seed of everything that is drawn
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -107,8 +112,9 @@ pub(crate) fn run(args: Args) -> Result {
     let (mut reports, mut clids) = (Vec::new(), Vec::new());
     for bundle in std::iter::once(&args.bundle).chain(&args.against) {
         let encoder = args.encoder.open(bundle)?;
-        let sample = drawn.of(bundle, &encoder, &options, args.seed, &interrupt)?;
+        let mut sample = drawn.of(bundle, &encoder, &options, args.seed, &interrupt)?;
         drop(encoder);
+        blank::compare(&args, &drawn, bundle, &mut sample, &interrupt)?;
         if !args.against.is_empty() {
             clids.push(ranking::clid(sample.embeddings.view(), args.seed));
         }

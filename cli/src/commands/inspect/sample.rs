@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use ndarray::{Array2, Array3, Axis};
+use offshoot::bundle::Manifest;
 use offshoot::{EmbedOptions, Encoder};
 use offshoot_adapters::Classes;
 use offshoot_export::parity::Input;
@@ -99,14 +100,7 @@ impl Drawn {
     ) -> Result<Sample> {
         let manifest = encoder.manifest();
         let embeddings = self.embed(bundle, encoder, options, interrupt)?;
-        let examples = self.rows.iter().map(|row| {
-            Ok(match inputs::comparable(row, Some(manifest))? {
-                Input::Text(text) => Example::Text(text),
-                Input::Image(image) => Example::Image(image),
-                Input::Signal(values) => Example::Signal(values),
-            })
-        });
-        let examples: Vec<Example> = examples.collect::<Result<_>>()?;
+        let examples = self.examples(manifest)?;
         let (views, changed) = changes(bundle, encoder, options, &examples, seed, interrupt)?;
         let (classes, labels) = self.labels()?.unzip();
         Ok(Sample {
@@ -122,7 +116,20 @@ impl Drawn {
             views: Some(views),
             changed,
             seed,
+            ..Sample::default()
         })
+    }
+
+    /// The rows as an encoder reads them.
+    pub(super) fn examples(&self, manifest: &Manifest) -> Result<Vec<Example>> {
+        let examples = self.rows.iter().map(|row| {
+            Ok(match inputs::comparable(row, Some(manifest))? {
+                Input::Text(text) => Example::Text(text),
+                Input::Image(image) => Example::Image(image),
+                Input::Signal(values) => Example::Signal(values),
+            })
+        });
+        examples.collect()
     }
 
     /// Embeddings of the rows, `[rows, width]`.

@@ -158,15 +158,17 @@ pub(super) fn text(report: &Report) -> String {
             .collect();
         let _ = writeln!(page, "  moved by {:<27} {}", sensitivity.name, steps.join(", "));
     }
-    for (curves, of) in [(&report.curves, ""), (&report.raw_curves, "raw inputs, ")] {
-        for curve in curves {
-            let points: Vec<String> = curve
-                .points
-                .iter()
-                .map(|p| format!("{:.1} % at {}", 100.0 * p.accuracy, p.labels))
-                .collect();
-            let _ = writeln!(page, "  {:<36} {}", format!("{of}{}", curve.head), points.join(", "));
-        }
+    for (of, curve) in report.shown_curves() {
+        let points: Vec<String> = curve
+            .points
+            .iter()
+            .map(|p| format!("{:.1} % at {}", 100.0 * p.accuracy, p.labels))
+            .collect();
+        let name = match of {
+            "" => curve.head.clone(),
+            of => format!("{of}, {}", curve.head),
+        };
+        let _ = writeln!(page, "  {name:<36} {}", points.join(", "));
     }
     for needed in &report.needed {
         let labels = |n: f64| match n.is_finite() {

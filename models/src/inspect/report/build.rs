@@ -20,6 +20,20 @@ const VARIANCES: usize = 200;
 /// Examples shown with their nearest others.
 const SHOWN: usize = 8;
 
+/// The order in which a report of so many examples takes them, so that the first are a sample
+/// wherever only some are used.
+pub fn order(rows: usize, seed: u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..rows).collect();
+    SplitMix64::stream(seed, "order", &[]).shuffle(&mut order);
+    order
+}
+
+/// Labels in that order: what [`Draws`](crate::inspect::measures::efficiency::draws::Draws) of
+/// a report are made of.
+pub fn labels_in_order(labels: &[usize], seed: u64) -> Vec<usize> {
+    order(labels.len(), seed).into_iter().map(|i| labels[i]).collect()
+}
+
 /// Computes everything that the sample allows.
 ///
 /// # Errors
@@ -28,9 +42,7 @@ const SHOWN: usize = 8;
 pub fn report(sample: &Sample) -> Result<Report> {
     check(sample)?;
     let seed = sample.seed;
-    // In an order of its own, so that the first rows are a sample wherever only some are used.
-    let mut order: Vec<usize> = (0..sample.embeddings.nrows()).collect();
-    SplitMix64::stream(seed, "order", &[]).shuffle(&mut order);
+    let order = order(sample.embeddings.nrows(), seed);
     let x = sample.embeddings.select(Axis(0), &order);
     let labels: Option<Vec<usize>> =
         sample.labels.as_ref().map(|labels| order.iter().map(|&i| labels[i]).collect());
@@ -66,13 +78,14 @@ pub fn report(sample: &Sample) -> Result<Report> {
         of_classes(&mut told, x.view(), unit.view(), labels, &near, seed);
     }
 
-    let (mut curves, mut raw_curves) = (Vec::new(), Vec::new());
-    if let Some(labels) = &labels {
-        curves = curve::curves(x.view(), labels, seed);
-        if let Some(raw) = &raw {
-            raw_curves = curve::curves(raw.view(), labels, seed);
-        }
-    }
+    let curves_of = |x: Option<ArrayView2<'_, f32>>| match (&labels, x) {
+        (Some(labels), Some(x)) => curve::curves(x, labels, seed),
+        _ => Vec::new(),
+    };
+    let curves = curves_of(Some(x.view()));
+    let raw_curves = curves_of(raw.as_ref().map(|raw| raw.view()));
+    let untrained = sample.untrained.as_ref().map(|x| x.select(Axis(0), &order));
+    let untrained_curves = curves_of(untrained.as_ref().map(|x| x.view()));
     let sensitivity = sample.changed.iter().map(|c| sensitivity(sample, c)).collect();
     let titles: Vec<String> = order.iter().map(|&i| sample.titles[i].clone()).collect();
     Ok(Report {
@@ -92,6 +105,8 @@ pub fn report(sample: &Sample) -> Result<Report> {
         needed: needed(&curves, seed),
         curves,
         raw_curves,
+        untrained_curves,
+        from_scratch: sample.from_scratch.clone(),
         map: mapped(sample, unit.view(), &titles, labels.as_deref(), groups.as_ref(), &order),
         nearest: nearest(&titles, &near),
     })
@@ -115,9 +130,13 @@ fn check(sample: &Sample) -> Result<()> {
     }
     let labels = sample.labels.as_ref().map(Vec::len);
     let raw = sample.raw.as_ref().map(ndarray::Array2::nrows);
-    for (what, count) in
-        [("labels", labels), ("inputs", raw), ("titles", Some(sample.titles.len()))]
-    {
+    let untrained = sample.untrained.as_ref().map(ndarray::Array2::nrows);
+    for (what, count) in [
+        ("labels", labels),
+        ("inputs", raw),
+        ("embeddings by the untrained network", untrained),
+        ("titles", Some(sample.titles.len())),
+    ] {
         if let Some(count) = count.filter(|&count| count != n) {
             return bad(format!("there are {n} embeddings and {count} {what}"));
         }
@@ -162,6 +181,7 @@ fn notes(sample: &Sample, near: &Neighbors, spectrum: &Spectrum) -> Vec<String> 
     if sample.labels.is_some() && sample.classes.len() < 2 {
         notes.push("All labels are the same, so nothing is said of classes.".into());
     }
+    notes.extend(sample.notes.iter().cloned());
     if n > bits::MOST_ROWS {
         notes.push(format!(
             "Where every pair is compared, a random part is used: {} examples for smaller forms, \
@@ -177,7 +197,9 @@ fn notes(sample: &Sample, near: &Neighbors, spectrum: &Spectrum) -> Vec<String> 
 
 /// Labels for up to five accuracies in steps of 5 %, from a little below the best measured one.
 fn needed(curves: &[curve::Curve], seed: u64) -> Vec<Needed> {
-    let Some(curve) = curves.iter().find(|curve| curve.head == "ridge") else { return Vec::new() };
+    let Some(curve) = curves.iter().find(|curve| curve.head == super::PROBE) else {
+        return Vec::new();
+    };
     let Some(law) = PowerLaw::fit(&curve.points, seed) else { return Vec::new() };
     let best = curve.points.iter().map(|p| p.accuracy).fold(0.0, f64::max);
     let mut wanted: Vec<f64> =

@@ -292,12 +292,15 @@ fn geometry(page: &mut String, reports: &[Report]) {
 fn efficiency(page: &mut String, reports: &[Report]) {
     let mut all = Vec::new();
     for report in reports {
-        let curves = report.curves.iter().map(|curve| (report.encoder.clone(), curve));
-        let raw = report.raw_curves.iter().map(|curve| ("raw inputs".to_owned(), curve));
-        for (name, curve) in curves.chain(raw) {
-            let name = format!("{name}, {}", curve.head);
-            let ridge_only = reports.len() > 1 && curve.head != "ridge";
-            if ridge_only || all.iter().any(|line: &Line| line.name == name) {
+        for (of, curve) in report.shown_curves() {
+            let name = match of {
+                "" => format!("{}, {}", report.encoder, curve.head),
+                "raw inputs" => format!("{of}, {}", curve.head),
+                of if reports.len() > 1 => format!("{}: {of}, {}", report.encoder, curve.head),
+                of => format!("{of}, {}", curve.head),
+            };
+            let other = ["", "raw inputs"].contains(&of) && curve.head != super::PROBE;
+            if reports.len() > 1 && other || all.iter().any(|line: &Line| line.name == name) {
                 continue;
             }
             let points = curve.points.iter();

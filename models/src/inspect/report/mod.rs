@@ -7,7 +7,7 @@ mod tell;
 
 use ndarray::{Array2, Array3};
 
-pub use build::report;
+pub use build::{labels_in_order, order, report};
 pub use html::page;
 
 use super::Interval;
@@ -37,6 +37,13 @@ pub struct Sample {
     pub labels: Option<Vec<usize>>,
     /// The inputs themselves as numbers, `[examples, numbers]`.
     pub raw: Option<Array2<f32>>,
+    /// Embeddings by the same network untrained, `[examples, width]`, where it is known.
+    pub untrained: Option<Array2<f32>>,
+    /// Accuracy of the same network when it learns from the labels alone, on the draws of
+    /// [`labels_in_order`].
+    pub from_scratch: Option<Curve>,
+    /// What else a reader must know.
+    pub notes: Vec<String>,
     /// Embeddings of changed views `[inputs, views, width]`.
     pub views: Option<Array3<f32>>,
     /// Embeddings of examples that were changed more and more.
@@ -170,6 +177,10 @@ pub struct Report {
     pub curves: Vec<Curve>,
     /// The same of the raw inputs.
     pub raw_curves: Vec<Curve>,
+    /// The same of the same network untrained.
+    pub untrained_curves: Vec<Curve>,
+    /// The same network when it learns from the labels alone.
+    pub from_scratch: Option<Curve>,
     /// Labels that accuracies need, by the curve of the linear probe.
     pub needed: Vec<Needed>,
     /// The map.
@@ -178,7 +189,20 @@ pub struct Report {
     pub nearest: Vec<Nearest>,
 }
 
+/// The head that is the linear probe.
+pub(super) const PROBE: &str = "ridge";
+
 impl Report {
+    /// Every curve of accuracy that is shown, with what it is of, the encoder's own first.
+    pub fn shown_curves(&self) -> impl Iterator<Item = (&'static str, &Curve)> {
+        let own = self.curves.iter().map(|curve| ("", curve));
+        let raw = self.raw_curves.iter().map(|curve| ("raw inputs", curve));
+        let untrained = self.untrained_curves.iter().filter(|curve| curve.head == PROBE);
+        own.chain(raw)
+            .chain(untrained.map(|curve| ("the same network untrained", curve)))
+            .chain(self.from_scratch.iter().map(|curve| ("the same network", curve)))
+    }
+
     /// The figure of a key.
     pub fn figure(&self, key: &str) -> Option<&Figure> {
         self.figures.iter().find(|figure| figure.key == key)
@@ -186,7 +210,7 @@ impl Report {
 
     /// Mean accuracy of the linear probe at the number of labels nearest to `labels`.
     pub fn few_shot(&self, labels: usize) -> Option<f64> {
-        let curve = self.curves.iter().find(|curve| curve.head == "ridge")?;
+        let curve = self.curves.iter().find(|curve| curve.head == PROBE)?;
         let point = curve.points.iter().min_by_key(|point| point.labels.abs_diff(labels))?;
         Some(point.accuracy)
     }
