@@ -119,7 +119,11 @@ pub(crate) fn run(args: Args) -> Result {
             clids.push(ranking::clid(sample.embeddings.view(), args.seed));
         }
         let started = Instant::now();
-        reports.push(report::report(&sample)?);
+        let mut report = report::report(&sample)?;
+        if args.output.is_some() {
+            report.illustrate(|row| drawn.picture(row, &reads))?;
+        }
+        reports.push(report);
         progress::say(&format!(
             "the figures of {} took {}",
             sample.encoder,

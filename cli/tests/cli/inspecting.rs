@@ -53,6 +53,8 @@ fn a_report_is_a_table_json_and_one_page_that_needs_nothing_else() {
     assert!(reports[0]["sensitivity"][0]["responses"].as_array().unwrap().len() == 4);
     let page = fs::read_to_string(place.path("r.html")).unwrap();
     assert!(page.matches("<svg").count() >= 8 && page.matches("<details>").count() > 20);
+    // Each of 8 examples, and 3 others of each, of both encoders.
+    assert_eq!(page.matches("<img alt=\"\" ").count(), 64);
     assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
     for outside in ["http://", "https://", "<script", "url(", "NaN"] {
         let page = page.replace("http://www.w3.org/2000/svg", "");

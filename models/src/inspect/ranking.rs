@@ -2,9 +2,11 @@
 
 use ndarray::{Array2, ArrayView2, ArrayView3, Axis};
 
+use super::Interval;
 use super::measures::geometry::invariance::vote;
 use super::measures::information::{intrinsic_dimension, rank};
 use super::numeric::clusters::Clusters;
+use super::numeric::interval::{jackknife, without_groups};
 use super::numeric::neighbors::Neighbors;
 use super::numeric::products::{first, unit_rows};
 use super::numeric::{eigen, statistics};
@@ -40,6 +42,13 @@ pub fn lidar(views: ArrayView3<'_, f32>) -> Option<f64> {
     let kept: Vec<f64> = values.into_iter().map(|v| v.max(0.0)).collect();
     let lidar = rank::rank_me(&kept);
     lidar.is_finite().then_some(lidar)
+}
+
+/// [`lidar`] with its interval, a jackknife over inputs.
+pub fn lidar_with_interval(views: ArrayView3<'_, f32>) -> Option<(f64, Option<Interval>)> {
+    let value = lidar(views)?;
+    let without = without_groups(views.dim().0, |kept| lidar(views.select(Axis(0), kept).view()));
+    Some((value, jackknife(value, &without)))
 }
 
 /// Cluster learnability and intrinsic dimension (CLID: Lu and others, 2022, arXiv:2206.01251).
@@ -119,6 +128,9 @@ mod tests {
         });
         let found = lidar(views.view()).unwrap();
         assert!((found - 4.0).abs() < 0.1, "{found}");
+        let (value, interval) = lidar_with_interval(views.view()).unwrap();
+        let interval = interval.unwrap();
+        assert!(value == found && interval.high - interval.low < 0.2, "{interval:?}");
         assert!(lidar(Array3::zeros((300, 1, 8)).view()).is_none());
         assert!(lidar(Array3::zeros((300, 3, 8)).view()).is_none());
     }

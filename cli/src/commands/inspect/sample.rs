@@ -10,7 +10,7 @@ use offshoot_export::parity::Input;
 use offshoot_models::data::{Example, Kind};
 use offshoot_models::inspect::change;
 use offshoot_models::inspect::raw;
-use offshoot_models::inspect::report::{Changed, Sample};
+use offshoot_models::inspect::report::{self, Changed, Sample};
 use offshoot_models::random::SplitMix64;
 
 use crate::failure::{Code, Failure, Result};
@@ -122,14 +122,13 @@ impl Drawn {
 
     /// The rows as an encoder reads them.
     pub(super) fn examples(&self, manifest: &Manifest) -> Result<Vec<Example>> {
-        let examples = self.rows.iter().map(|row| {
-            Ok(match inputs::comparable(row, Some(manifest))? {
-                Input::Text(text) => Example::Text(text),
-                Input::Image(image) => Example::Image(image),
-                Input::Signal(values) => Example::Signal(values),
-            })
-        });
-        examples.collect()
+        self.rows.iter().map(|row| example(row, manifest)).collect()
+    }
+
+    /// What a person can look at of a row.
+    pub(super) fn picture(&self, row: usize, manifest: &Manifest) -> Result<Option<String>> {
+        let row = self.rows.get(row);
+        Ok(row.map(|row| example(row, manifest)).transpose()?.and_then(|e| report::picture(&e)))
     }
 
     /// Embeddings of the rows, `[rows, width]`.
@@ -154,6 +153,14 @@ impl Drawn {
         embedder.note();
         joined(&parts)
     }
+}
+
+fn example(row: &Row, manifest: &Manifest) -> Result<Example> {
+    Ok(match inputs::comparable(row, Some(manifest))? {
+        Input::Text(text) => Example::Text(text),
+        Input::Image(image) => Example::Image(image),
+        Input::Signal(values) => Example::Signal(values),
+    })
 }
 
 /// What an encoder is called: the bundle's file.

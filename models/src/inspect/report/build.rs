@@ -3,7 +3,7 @@
 use ndarray::{ArrayView2, Axis};
 
 use super::tell::{Told, geometry, information, of_classes, of_groups, of_views, sensitivity};
-use super::{Map, Nearest, Needed, Report, Sample};
+use super::{Map, Nearest, Needed, Report, Sample, Shown};
 use crate::error::{Error, Result};
 use crate::inspect::map;
 use crate::inspect::measures::efficiency::{curve, labels_needed::PowerLaw};
@@ -54,11 +54,11 @@ pub fn report(sample: &Sample) -> Result<Report> {
     let spectrum = Spectrum::of(x.view());
     information(&mut told, &spectrum, &near, raw.as_ref().map(|raw| raw.view()), x.view(), seed);
     if let Some(labels) = &labels
-        && let Some(share) = readable::label_share(x.view(), labels)
+        && let Some((share, interval)) = readable::label_share(x.view(), labels)
     {
         told.add(
             "label_readable",
-            (share, None),
+            (share, interval),
             format!(
                 "A linear decoder reads {:.0} % of the label from an embedding.",
                 100.0 * share
@@ -108,7 +108,7 @@ pub fn report(sample: &Sample) -> Result<Report> {
         untrained_curves,
         from_scratch: sample.from_scratch.clone(),
         map: mapped(sample, unit.view(), &titles, labels.as_deref(), groups.as_ref(), &order),
-        nearest: nearest(&titles, &near),
+        nearest: nearest(&titles, &near, &order),
     })
 }
 
@@ -240,14 +240,14 @@ fn mapped(
     }
 }
 
-fn nearest(titles: &[String], near: &Neighbors) -> Vec<Nearest> {
-    let each = titles.iter().enumerate().take(SHOWN).map(|(i, title)| {
-        let others = near.rows.row(i);
-        let found = others.iter().zip(near.distances.row(i)).take(3);
+fn nearest(titles: &[String], near: &Neighbors, order: &[usize]) -> Vec<Nearest> {
+    let shown = |i: usize| Shown { row: order[i], title: titles[i].clone(), picture: None };
+    let each = (0..titles.len().min(SHOWN)).map(|i| {
+        let found = near.rows.row(i).into_iter().zip(near.distances.row(i)).take(3);
         Nearest {
-            example: title.clone(),
+            example: shown(i),
             nearest: found
-                .map(|(&j, distance)| (titles[j as usize].clone(), 1.0 - distance * distance / 2.0))
+                .map(|(&j, distance)| (shown(j as usize), 1.0 - distance * distance / 2.0))
                 .collect(),
         }
     });

@@ -3,12 +3,14 @@
 mod build;
 mod figures;
 mod html;
+mod picture;
 mod tell;
 
 use ndarray::{Array2, Array3};
 
 pub use build::{labels_in_order, order, report};
 pub use html::page;
+pub use picture::picture;
 
 use super::Interval;
 use super::measures::efficiency::curve::Curve;
@@ -139,9 +141,21 @@ pub struct Map {
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Nearest {
     /// The example.
-    pub example: String,
+    pub example: Shown,
     /// Its nearest others, with the cosine.
-    pub nearest: Vec<(String, f64)>,
+    pub nearest: Vec<(Shown, f64)>,
+}
+
+/// An example that a person can look at.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Shown {
+    /// Its number in the sample.
+    pub row: usize,
+    /// What a person is shown of it.
+    pub title: String,
+    /// A piece of a page, see [`picture`].
+    #[serde(skip)]
+    pub picture: Option<String>,
 }
 
 /// The report of one encoder on one sample.
@@ -193,6 +207,24 @@ pub struct Report {
 pub(super) const PROBE: &str = "ridge";
 
 impl Report {
+    /// Adds pictures of the examples that are shown with their nearest others; `picture` is
+    /// asked for those of a number in the sample.
+    ///
+    /// # Errors
+    /// Those of `picture`.
+    pub fn illustrate<E>(
+        &mut self,
+        mut picture: impl FnMut(usize) -> Result<Option<String>, E>,
+    ) -> Result<(), E> {
+        for each in &mut self.nearest {
+            let others = each.nearest.iter_mut().map(|(shown, _)| shown);
+            for shown in std::iter::once(&mut each.example).chain(others) {
+                shown.picture = picture(shown.row)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Every curve of accuracy that is shown, with what it is of, the encoder's own first.
     pub fn shown_curves(&self) -> impl Iterator<Item = (&'static str, &Curve)> {
         let own = self.curves.iter().map(|curve| ("", curve));
