@@ -137,11 +137,12 @@ pub(crate) fn run(args: Args) -> Result {
 fn tell(args: &Args, reports: &[Report], clids: &[Option<ranking::Clid>]) -> Result {
     let ranking = (reports.len() > 1).then(|| told::Ranking::of(reports, clids));
     let table = ranking.as_ref().map(told::Ranking::table).unwrap_or_default();
+    let points = ranking.as_ref().map(told::Ranking::points).unwrap_or_default();
     if let Some(output) = &args.output {
         let names: Vec<&str> = reports.iter().map(|report| report.encoder.as_str()).collect();
         let data = args.data.file_name().unwrap_or(args.data.as_os_str()).to_string_lossy();
         let title = format!("{} on {data}", names.join(", "));
-        files::write(output, report::page(&title, reports, &table).as_bytes())?;
+        files::write(output, report::page(&title, reports, &table, &points).as_bytes())?;
     }
     if let Some(path) = &args.json {
         let all = json!({"reports": reports, "ranking": ranking});

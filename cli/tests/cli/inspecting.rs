@@ -1,5 +1,7 @@
 //! `offshoot inspect`: reports of images with labels, encoders side by side, drift.
 
+mod browser;
+
 use std::fs;
 
 use offshoot_tests::senses::{self, IMAGE};

@@ -21,9 +21,7 @@ use crate::progress::Progress;
 /// Inputs of which views are made.
 const VIEWED: usize = 200;
 /// Views of each.
-const VIEWS: usize = 3;
-/// Strength of a view's change.
-const VIEW_STRENGTH: f32 = 0.25;
+const VIEWS: usize = 8;
 /// Inputs that are changed more and more.
 const CHANGED: usize = 100;
 /// The strengths.
@@ -191,8 +189,7 @@ fn changes(
     for &i in viewed {
         for view in 0..VIEWS {
             let mut random = SplitMix64::stream(seed, "view", &[i as u64, view as u64]);
-            let name = names[random.below(names.len())];
-            inputs.push(change::change(&examples[i], name, VIEW_STRENGTH, &mut random)?);
+            inputs.push(change::view(&examples[i], &mut random)?);
         }
     }
     for (number, name) in names.iter().enumerate() {

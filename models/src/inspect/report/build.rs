@@ -3,7 +3,7 @@
 use ndarray::{ArrayView2, Axis};
 
 use super::tell::{Told, geometry, information, of_classes, of_groups, of_views, sensitivity};
-use super::{Map, Nearest, Needed, Report, Sample, Shown};
+use super::{Expected, Map, Nearest, Needed, Report, Sample, Shown};
 use crate::error::{Error, Result};
 use crate::inspect::map;
 use crate::inspect::measures::efficiency::{curve, labels_needed::PowerLaw};
@@ -67,7 +67,7 @@ pub fn report(sample: &Sample) -> Result<Report> {
     }
     let views = sample.views.as_ref().filter(|views| views.dim().1 >= 2);
     if let Some(views) = views {
-        of_views(&mut told, views.view(), seed);
+        of_views(&mut told, views.view(), x.view(), seed);
     }
     let cosines = cosines::cosines(unit.view(), seed);
     geometry(&mut told, unit.view(), &near, cosines.as_ref(), seed);
@@ -86,6 +86,7 @@ pub fn report(sample: &Sample) -> Result<Report> {
     let raw_curves = curves_of(raw.as_ref().map(|raw| raw.view()));
     let untrained = sample.untrained.as_ref().map(|x| x.select(Axis(0), &order));
     let untrained_curves = curves_of(untrained.as_ref().map(|x| x.view()));
+    let (needed, expected) = beyond(&curves, seed);
     let sensitivity = sample.changed.iter().map(|c| sensitivity(sample, c)).collect();
     let titles: Vec<String> = order.iter().map(|&i| sample.titles[i].clone()).collect();
     Ok(Report {
@@ -102,7 +103,8 @@ pub fn report(sample: &Sample) -> Result<Report> {
         bits: bits::kept(x.view(), seed),
         cosines,
         sensitivity,
-        needed: needed(&curves, seed),
+        needed,
+        expected,
         curves,
         raw_curves,
         untrained_curves,
@@ -195,21 +197,29 @@ fn notes(sample: &Sample, near: &Neighbors, spectrum: &Spectrum) -> Vec<String> 
     notes
 }
 
-/// Labels for up to five accuracies in steps of 5 %, from a little below the best measured one.
-fn needed(curves: &[curve::Curve], seed: u64) -> Vec<Needed> {
+/// Labels for up to five accuracies in steps of 5 %, from a little below the best measured one,
+/// and accuracies at more labels than were measured.
+fn beyond(curves: &[curve::Curve], seed: u64) -> (Vec<Needed>, Vec<Expected>) {
+    let nothing = || (Vec::new(), Vec::new());
     let Some(curve) = curves.iter().find(|curve| curve.head == super::PROBE) else {
-        return Vec::new();
+        return nothing();
     };
-    let Some(law) = PowerLaw::fit(&curve.points, seed) else { return Vec::new() };
+    let Some(law) = PowerLaw::fit(&curve.points, seed) else { return nothing() };
     let best = curve.points.iter().map(|p| p.accuracy).fold(0.0, f64::max);
     let mut wanted: Vec<f64> =
         (1..20).map(|step| f64::from(step) * 0.05).filter(|a| *a > best - 0.12).take(5).collect();
     wanted.retain(|accuracy| *accuracy < 1.0);
-    let each = wanted.into_iter().map(|accuracy| {
+    let needed = wanted.into_iter().map(|accuracy| {
         let (labels, interval) = law.labels_for(accuracy);
         Needed { accuracy, labels, interval }
     });
-    each.collect()
+    let most = curve.points.iter().map(|p| p.labels).max().unwrap_or(0);
+    let expected = [2, 4, 8].map(|times| {
+        let labels = times * most;
+        let (accuracy, interval) = law.accuracy(labels);
+        Expected { labels, accuracy, interval }
+    });
+    (needed.collect(), expected.into())
 }
 
 fn mapped(
@@ -286,6 +296,9 @@ mod tests {
             assert!(!figure.meaning.is_empty() && !figure.formula.is_empty());
         }
         assert!(report.few_shot(10).unwrap() > 0.9);
+        let most = report.curves[2].points.last().unwrap().labels;
+        let expected: Vec<usize> = report.expected.iter().map(|e| e.labels / most).collect();
+        assert_eq!(expected, [2, 4, 8]);
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["figures"][0]["pillar"], "information");
         assert_eq!(json["map"]["pca"].as_array().unwrap().len(), 150);

@@ -1,6 +1,7 @@
 //! The report as one page that needs nothing else.
 
 mod chart;
+mod nearest;
 
 use std::fmt::Write;
 
@@ -19,8 +20,14 @@ const PILLARS: [(Pillar, &str, &str); 3] = [
 
 /// One self-contained page of the reports of one or more encoders on the same sample: no
 /// script, no font, no link to anything outside. `ranking` are rows of a table with the names
-/// of columns first; nothing where it is empty.
-pub fn page(title: &str, reports: &[Report], ranking: &[Vec<String>]) -> String {
+/// of columns first, and `points` the score and the accuracy of each encoder; nothing where they
+/// are empty.
+pub fn page(
+    title: &str,
+    reports: &[Report],
+    ranking: &[Vec<String>],
+    points: &[(String, f64, f64)],
+) -> String {
     let mut page = String::new();
     let title = escaped(title);
     // Writing to a string cannot fail, here and below.
@@ -50,6 +57,18 @@ pub fn page(title: &str, reports: &[Report], ranking: &[Vec<String>]) -> String 
     if !ranking.is_empty() {
         page.push_str("<section><h2>Which encoder?</h2>\n");
         table(&mut page, "Encoders, ranked without labels", ranking);
+        if points.len() > 1 {
+            let names: Vec<String> = points.iter().map(|p| p.0.clone()).collect();
+            let places: Vec<[f64; 2]> = points.iter().map(|p| [p.1, p.2]).collect();
+            let groups = (0..names.len()).collect();
+            let titles = points
+                .iter()
+                .map(|p| format!("recognition {}, accuracy {}", number(p.1), number(p.2)))
+                .collect();
+            let map = super::Map { titles, names, groups, ..super::Map::default() };
+            let title = "Recognition without labels → against accuracy at about 10 labels ↑";
+            let _ = writeln!(page, "<figure>{}</figure>", scatter(title, &map, &places));
+        }
         page.push_str("</section>\n");
     }
     for (pillar, name, question) in PILLARS {
@@ -266,35 +285,8 @@ fn geometry(page: &mut String, reports: &[Report]) {
         );
     }
     for report in reports {
-        nearest(page, report);
+        nearest::table(page, report);
     }
-}
-
-fn nearest(page: &mut String, report: &Report) {
-    let _ = writeln!(
-        page,
-        "<details><summary>{}: nearest neighbours to look at</summary><div class=\"wide\" \
-         role=\"region\" tabindex=\"0\" aria-label=\"nearest neighbours\"><table>",
-        escaped(&report.encoder)
-    );
-    let most = report.nearest.iter().map(|each| each.nearest.len()).max().unwrap_or(0);
-    page.push_str("<tr><th scope=\"col\">example</th>");
-    for place in 1..=most {
-        let _ = write!(page, "<th scope=\"col\">nearest, {place}</th>");
-    }
-    page.push_str("</tr>\n");
-    let look = |shown: &super::Shown| {
-        let picture = shown.picture.as_deref().unwrap_or_default();
-        format!("<span class=\"shown\">{picture}{}</span>", escaped(&short(&shown.title)))
-    };
-    for each in &report.nearest {
-        let _ = write!(page, "<tr><th scope=\"row\">{}</th>", look(&each.example));
-        for (shown, cosine) in &each.nearest {
-            let _ = write!(page, "<td>{}<small>cosine {cosine:.2}</small></td>", look(shown));
-        }
-        page.push_str("</tr>\n");
-    }
-    page.push_str("</table></div></details>\n");
 }
 
 fn efficiency(page: &mut String, reports: &[Report]) {
@@ -316,6 +308,11 @@ fn efficiency(page: &mut String, reports: &[Report]) {
             all.push(Line { name, points });
         }
     }
+    for report in reports {
+        let points = report.expected.iter().map(|e| (e.labels as f64, e.accuracy, e.interval));
+        all.push(Line { name: format!("{}, expected", report.encoder), points: points.collect() });
+    }
+    all.retain(|line| !line.points.is_empty());
     if all.is_empty() {
         page.push_str("<p>Give labels to see how far they go.</p>\n");
         return;

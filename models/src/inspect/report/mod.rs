@@ -120,6 +120,17 @@ pub struct Needed {
     pub interval: Option<Interval>,
 }
 
+/// Accuracy that more labels would give.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Expected {
+    /// Labels of each class.
+    pub labels: usize,
+    /// Accuracy by the fitted curve.
+    pub accuracy: f64,
+    /// 95 % interval.
+    pub interval: Option<Interval>,
+}
+
 /// The map: where each shown example lies.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 pub struct Map {
@@ -197,6 +208,8 @@ pub struct Report {
     pub from_scratch: Option<Curve>,
     /// Labels that accuracies need, by the curve of the linear probe.
     pub needed: Vec<Needed>,
+    /// Accuracy at 2, 4 and 8 times the most labels measured, by the same curve.
+    pub expected: Vec<Expected>,
     /// The map.
     pub map: Map,
     /// Examples with their nearest others.

@@ -113,7 +113,12 @@ pub(super) fn information(
     }
 }
 
-pub(super) fn of_views(told: &mut Told, views: ndarray::ArrayView3<'_, f32>, seed: u64) {
+pub(super) fn of_views(
+    told: &mut Told,
+    views: ndarray::ArrayView3<'_, f32>,
+    x: ArrayView2<'_, f32>,
+    seed: u64,
+) {
     let view = |number| views.index_axis(Axis(1), number);
     let (rows, all) = (views.dim().0, told.rows);
     told.rows = rows;
@@ -135,6 +140,19 @@ pub(super) fn of_views(told: &mut Told, views: ndarray::ArrayView3<'_, f32>, see
             "lidar",
             (lidar, interval),
             format!("About {lidar:.0} directions tell inputs apart beyond what views change."),
+        );
+    }
+    let mean = x.mean_axis(Axis(0));
+    if let Some(found) = mean.and_then(|mean| ranking::recognition(views, mean.view(), seed)) {
+        told.add(
+            "recognition",
+            found,
+            format!(
+                "Of {rows} inputs, {:.0} % of changed views are told to be their own by {} other \
+                 views: it needs no label and ranks encoders as a few labels would.",
+                100.0 * found.0,
+                views.dim().1 / 2
+            ),
         );
     }
     told.rows = all;
