@@ -69,6 +69,11 @@ impl EncoderArgs {
         self.open_with(bundle, self.threads.or(Some(NonZeroUsize::MIN)))
     }
 
+    /// Whether an adapter changes the encoder.
+    pub(crate) fn adapted(&self) -> bool {
+        self.adapter.is_some()
+    }
+
     /// Opens a bundle that is there for this once: nothing prepared is kept, no adapter applies.
     pub(crate) fn open_once(&self, bundle: &Path) -> Result<Encoder> {
         let options = OpenOptions::new().threads(self.threads).cache(WeightCache::Off);

@@ -2,6 +2,7 @@
 
 mod blank;
 mod drift;
+mod layers;
 mod sample;
 mod told;
 
@@ -113,6 +114,7 @@ pub(crate) fn run(args: Args) -> Result {
     for bundle in std::iter::once(&args.bundle).chain(&args.against) {
         let encoder = args.encoder.open(bundle)?;
         let mut sample = drawn.of(bundle, &encoder, &options, args.seed, &interrupt)?;
+        layers::look(&args, &drawn, bundle, &encoder, &mut sample, &interrupt)?;
         drop(encoder);
         blank::compare(&args, &drawn, bundle, &mut sample, &interrupt)?;
         if !args.against.is_empty() {

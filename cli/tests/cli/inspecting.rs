@@ -81,6 +81,10 @@ fn the_same_network_untrained_and_from_scratch_stands_beside_the_encoder() {
     // The classes are colours, so that even a network that begins at random tells them apart.
     assert!(last(&report["from_scratch"])["accuracy"].as_f64().unwrap() > 0.8, "{report}");
     assert_eq!(report["untrained_curves"], report["curves"]);
+    // The default encoder has two stages of two blocks of two residual branches.
+    let layers = report["layers"].as_array().unwrap();
+    assert_eq!(layers.len(), 6);
+    assert!(layers.iter().all(|l| l["input"].is_f64() && l["label"].as_f64() < Some(1.001)));
     let labels = |curve: &Value| last(curve)["labels"].clone();
     assert_eq!(labels(&report["from_scratch"]), labels(&report["curves"][2]));
     let page = fs::read_to_string(place.path("r.html")).unwrap();

@@ -173,6 +173,14 @@ pub(super) fn text(report: &Report) -> String {
             );
         }
     }
+    for layer in &report.layers {
+        let share = |share: Option<f64>| {
+            share.map_or("–".to_owned(), |share| format!("{:.0} %", 100.0 * share))
+        };
+        let name = format!("readable after block {}", layer.block);
+        let (input, label) = (share(layer.input), share(layer.label));
+        let _ = writeln!(page, "  {name:<36} {input} of the input, {label} of the label");
+    }
     for sensitivity in &report.sensitivity {
         let steps: Vec<String> = sensitivity
             .responses

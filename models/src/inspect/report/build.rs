@@ -99,6 +99,7 @@ pub fn report(sample: &Sample) -> Result<Report> {
         seed,
         notes: notes(sample, &near, &spectrum),
         figures: told.figures,
+        layers: super::layers::readable(sample),
         variances: spectrum.variances.iter().copied().take(VARIANCES).collect(),
         bits: bits::kept(x.view(), seed),
         cosines,
@@ -142,6 +143,10 @@ fn check(sample: &Sample) -> Result<()> {
         if let Some(count) = count.filter(|&count| count != n) {
             return bad(format!("there are {n} embeddings and {count} {what}"));
         }
+    }
+    let known = sample.layers.iter().all(|x| x.nrows() == sample.layer_rows.len());
+    if !known || sample.layer_rows.iter().any(|&row| row >= n) {
+        return bad("what stands after each block is not of the sample".into());
     }
     let classes = sample.classes.len();
     if sample.labels.iter().flatten().any(|&label| label >= classes) {

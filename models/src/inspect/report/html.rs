@@ -1,6 +1,7 @@
 //! The report as one page that needs nothing else.
 
 mod chart;
+mod information;
 mod nearest;
 
 use std::fmt::Write;
@@ -75,7 +76,7 @@ pub fn page(
         let _ = writeln!(page, "<section><h2>{name}</h2><p class=\"lead\">{question}</p>");
         figures(&mut page, reports, pillar);
         match pillar {
-            Pillar::Information => information(&mut page, reports),
+            Pillar::Information => information::charts(&mut page, reports),
             Pillar::Geometry => geometry(&mut page, reports),
             Pillar::Efficiency => efficiency(&mut page, reports),
         }
@@ -175,53 +176,6 @@ fn chart_of(page: &mut String, title: &str, x: &str, y: &str, log: bool, all: &[
     }
     table(page, title, &rows);
     page.push_str("</details></figure>\n");
-}
-
-fn information(page: &mut String, reports: &[Report]) {
-    let of = |report: &Report| Line {
-        name: report.encoder.clone(),
-        points: (1..).zip(&report.variances).map(|(j, &v)| (f64::from(j), v, None)).collect(),
-    };
-    let scaled = |mut line: Line| {
-        let most = line.points.first().map_or(1.0, |p| p.1).max(1e-300);
-        line.points.iter_mut().for_each(|p| p.1 = (p.1 / most).max(1e-9).log10());
-        line
-    };
-    let all: Vec<Line> = reports.iter().map(of).map(scaled).collect();
-    let y = "log₁₀ of variance, against the first";
-    chart_of(page, "Variance of the principal components", "rank", y, true, &all);
-    let mut rows = vec![vec!["form".to_owned()]];
-    for report in reports {
-        rows[0].push(format!("{}: bits", report.encoder));
-        rows[0].push("neighbours kept".to_owned());
-        rows[0].push("relative error".to_owned());
-    }
-    let most = reports.iter().map(|r| r.bits.len()).max().unwrap_or(0);
-    for place in 0..most {
-        let mut row = Vec::new();
-        for report in reports {
-            match report.bits.get(place) {
-                Some(kept) => {
-                    if row.is_empty() {
-                        row.push(match kept.form {
-                            super::super::measures::information::bits::Form::Cut(width) => {
-                                format!("first {width} numbers")
-                            }
-                            form => format!("{form:?}").to_lowercase(),
-                        });
-                    }
-                    row.push(kept.bits.to_string());
-                    row.push(format!("{:.1} %", 100.0 * kept.neighbors));
-                    row.push(number(kept.error));
-                }
-                None => row.extend(std::iter::repeat_n("–".to_owned(), 3)),
-            }
-        }
-        rows.push(row);
-    }
-    if most > 0 {
-        table(page, "What smaller forms of the embeddings keep", &rows);
-    }
 }
 
 fn geometry(page: &mut String, reports: &[Report]) {

@@ -3,6 +3,7 @@
 mod build;
 mod figures;
 mod html;
+mod layers;
 mod picture;
 mod tell;
 
@@ -46,6 +47,10 @@ pub struct Sample {
     pub from_scratch: Option<Curve>,
     /// What else a reader must know.
     pub notes: Vec<String>,
+    /// Examples of which what stands after each block is known.
+    pub layer_rows: Vec<usize>,
+    /// Those means over places, `[examples, width]`, from the first block to the last.
+    pub layers: Vec<Array2<f32>>,
     /// Embeddings of changed views `[inputs, views, width]`.
     pub views: Option<Array3<f32>>,
     /// Embeddings of examples that were changed more and more.
@@ -120,6 +125,21 @@ pub struct Needed {
     pub interval: Option<Interval>,
 }
 
+/// What a linear decoder reads after a block: compression and prediction, layer by layer.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Layer {
+    /// The block, from 1.
+    pub block: usize,
+    /// Share of the input.
+    pub input: Option<f64>,
+    /// Its 95 % interval.
+    pub input_interval: Option<Interval>,
+    /// Share of the label.
+    pub label: Option<f64>,
+    /// Its 95 % interval.
+    pub label_interval: Option<Interval>,
+}
+
 /// Accuracy that more labels would give.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Expected {
@@ -190,6 +210,8 @@ pub struct Report {
     pub notes: Vec<String>,
     /// The figures.
     pub figures: Vec<Figure>,
+    /// What is readable after each block.
+    pub layers: Vec<Layer>,
     /// Variances of the principal components, falling.
     pub variances: Vec<f64>,
     /// What smaller forms keep.
