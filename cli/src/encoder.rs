@@ -69,6 +69,17 @@ impl EncoderArgs {
         self.open_with(bundle, self.threads.or(Some(NonZeroUsize::MIN)))
     }
 
+    /// Whether an adapter changes the encoder.
+    pub(crate) fn adapted(&self) -> bool {
+        self.adapter.is_some()
+    }
+
+    /// Opens a bundle that is there for this once: nothing prepared is kept, no adapter applies.
+    pub(crate) fn open_once(&self, bundle: &Path) -> Result<Encoder> {
+        let options = OpenOptions::new().threads(self.threads).cache(WeightCache::Off);
+        options.open(bundle).map_err(|error| bundle_failure(bundle, error))
+    }
+
     /// The runtime's options.
     pub(crate) fn options(&self) -> Result<OpenOptions> {
         let mut options = OpenOptions::new().threads(self.threads).cache(match &self.cache {

@@ -93,26 +93,7 @@ impl Derivation {
 
     /// Writes `graph` as `NAME.onnx` in the folder, with its weights beside it.
     pub(crate) fn write_model(&self, name: &str, graph: &Graph) -> Result<PathBuf> {
-        let file = format!("{name}.bin");
-        let weights = self.folder.path().join(&file);
-        let layout = Layout::new(graph)?;
-        let created = std::fs::File::create(&weights).map_err(Error::io("write", &weights))?;
-        let mut out = std::io::BufWriter::new(created);
-        layout.write(graph, &mut out, &mut |_| {})?;
-        out.into_inner().map_err(|error| Error::io("write", &weights)(error.into_error()))?;
-        let mut model = graph.to_model(&layout)?;
-        let tensors = model.graph.as_mut().map(|graph| &mut graph.initializer);
-        for tensor in tensors.into_iter().flatten() {
-            for entry in tensor.external_data.iter_mut().filter(|entry| entry.key == "location") {
-                entry.value.clone_from(&file);
-            }
-        }
-        let path = self.folder.path().join(format!("{name}.onnx"));
-        let bytes = model.write_to_bytes().map_err(|error| {
-            Error::archive(&path, format!("the graph cannot be written: {error}"))
-        })?;
-        std::fs::write(&path, bytes).map_err(Error::io("write", &path))?;
-        Ok(path)
+        write_model(self.folder.path(), name, graph)
     }
 
     /// Gives the finished file `made` its name.
@@ -123,4 +104,28 @@ impl Derivation {
         archive::sync_folder(archive::parent(output));
         Ok(())
     }
+}
+
+/// Writes `graph` as `NAME.onnx` in a folder, with its weights beside it.
+pub(crate) fn write_model(folder: &Path, name: &str, graph: &Graph) -> Result<PathBuf> {
+    let file = format!("{name}.bin");
+    let weights = folder.join(&file);
+    let layout = Layout::new(graph)?;
+    let created = std::fs::File::create(&weights).map_err(Error::io("write", &weights))?;
+    let mut out = std::io::BufWriter::new(created);
+    layout.write(graph, &mut out, &mut |_| {})?;
+    out.into_inner().map_err(|error| Error::io("write", &weights)(error.into_error()))?;
+    let mut model = graph.to_model(&layout)?;
+    let tensors = model.graph.as_mut().map(|graph| &mut graph.initializer);
+    for tensor in tensors.into_iter().flatten() {
+        for entry in tensor.external_data.iter_mut().filter(|entry| entry.key == "location") {
+            entry.value.clone_from(&file);
+        }
+    }
+    let path = folder.join(format!("{name}.onnx"));
+    let bytes = model
+        .write_to_bytes()
+        .map_err(|error| Error::archive(&path, format!("the graph cannot be written: {error}")))?;
+    std::fs::write(&path, bytes).map_err(Error::io("write", &path))?;
+    Ok(path)
 }

@@ -12,6 +12,7 @@ mod error;
 mod fuse;
 pub mod graph;
 mod import;
+pub mod layers;
 mod onnx;
 pub mod optimize;
 pub mod parity;

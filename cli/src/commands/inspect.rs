@@ -1,6 +1,8 @@
 //! `offshoot inspect`: why an encoder is good for one's data, or is not.
 
+mod blank;
 mod drift;
+mod layers;
 mod sample;
 mod told;
 
@@ -56,6 +58,10 @@ pub(crate) struct Args {
     /// Most inputs that are looked at: a random sample of more
     #[arg(long, value_name = "N", default_value = "10000")]
     sample: NonZeroUsize,
+    /// Also train the same network from scratch on the labels; takes minutes. For encoders that
+    /// `offshoot pretrain` made
+    #[arg(long)]
+    from_scratch: bool,
     /// Seed of everything that is drawn
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -107,13 +113,19 @@ pub(crate) fn run(args: Args) -> Result {
     let (mut reports, mut clids) = (Vec::new(), Vec::new());
     for bundle in std::iter::once(&args.bundle).chain(&args.against) {
         let encoder = args.encoder.open(bundle)?;
-        let sample = drawn.of(bundle, &encoder, &options, args.seed, &interrupt)?;
+        let mut sample = drawn.of(bundle, &encoder, &options, args.seed, &interrupt)?;
+        layers::look(&args, &drawn, bundle, &encoder, &mut sample, &interrupt)?;
         drop(encoder);
+        blank::compare(&args, &drawn, bundle, &mut sample, &interrupt)?;
         if !args.against.is_empty() {
             clids.push(ranking::clid(sample.embeddings.view(), args.seed));
         }
         let started = Instant::now();
-        reports.push(report::report(&sample)?);
+        let mut report = report::report(&sample)?;
+        if args.output.is_some() {
+            report.illustrate(|row| drawn.picture(row, &reads))?;
+        }
+        reports.push(report);
         progress::say(&format!(
             "the figures of {} took {}",
             sample.encoder,
@@ -127,11 +139,12 @@ pub(crate) fn run(args: Args) -> Result {
 fn tell(args: &Args, reports: &[Report], clids: &[Option<ranking::Clid>]) -> Result {
     let ranking = (reports.len() > 1).then(|| told::Ranking::of(reports, clids));
     let table = ranking.as_ref().map(told::Ranking::table).unwrap_or_default();
+    let points = ranking.as_ref().map(told::Ranking::points).unwrap_or_default();
     if let Some(output) = &args.output {
         let names: Vec<&str> = reports.iter().map(|report| report.encoder.as_str()).collect();
         let data = args.data.file_name().unwrap_or(args.data.as_os_str()).to_string_lossy();
         let title = format!("{} on {data}", names.join(", "));
-        files::write(output, report::page(&title, reports, &table).as_bytes())?;
+        files::write(output, report::page(&title, reports, &table, &points).as_bytes())?;
     }
     if let Some(path) = &args.json {
         let all = json!({"reports": reports, "ranking": ranking});

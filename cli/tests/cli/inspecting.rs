@@ -1,5 +1,7 @@
 //! `offshoot inspect`: reports of images with labels, encoders side by side, drift.
 
+mod browser;
+
 use std::fs;
 
 use offshoot_tests::senses::{self, IMAGE};
@@ -53,11 +55,43 @@ fn a_report_is_a_table_json_and_one_page_that_needs_nothing_else() {
     assert!(reports[0]["sensitivity"][0]["responses"].as_array().unwrap().len() == 4);
     let page = fs::read_to_string(place.path("r.html")).unwrap();
     assert!(page.matches("<svg").count() >= 8 && page.matches("<details>").count() > 20);
+    // Each of 8 examples, and 3 others of each, of both encoders.
+    assert_eq!(page.matches("<img alt=\"\" ").count(), 64);
     assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
     for outside in ["http://", "https://", "<script", "url(", "NaN"] {
         let page = page.replace("http://www.w3.org/2000/svg", "");
         assert!(!page.contains(outside), "{outside}");
     }
+}
+
+#[test]
+fn the_same_network_untrained_and_from_scratch_stands_beside_the_encoder() {
+    let place = place(20);
+    let learn = ["pretrain", "photos", "-o", "own.offshoot", "--steps", "2", "--batch", "8"];
+    // A rate that changes no weight: the encoder is the untrained network.
+    place.offshoot(&[&learn[..], &["--learning-rate", "1e-30"]].concat()).assert().success();
+    let run = ["inspect", "own.offshoot", "photos", "--from-scratch", "--json", "r.json"];
+    let run = place.offshoot(&[&run[..], &["-o", "r.html"]].concat()).assert().success();
+    let said = stdout(&run);
+    assert!(said.contains("the same network untrained, ridge"), "{said}");
+    assert!(said.contains("the same network, from scratch"), "{said}");
+    let json: Value = serde_json::from_slice(&fs::read(place.path("r.json")).unwrap()).unwrap();
+    let report = &json["reports"][0];
+    let last = |curve: &Value| curve["points"].as_array().unwrap().last().unwrap().clone();
+    // The classes are colours, so that even a network that begins at random tells them apart.
+    assert!(last(&report["from_scratch"])["accuracy"].as_f64().unwrap() > 0.8, "{report}");
+    assert_eq!(report["untrained_curves"], report["curves"]);
+    // The default encoder has two stages of two blocks of two residual branches.
+    let layers = report["layers"].as_array().unwrap();
+    assert_eq!(layers.len(), 6);
+    assert!(layers.iter().all(|l| l["input"].is_f64() && l["label"].as_f64() < Some(1.001)));
+    let labels = |curve: &Value| last(curve)["labels"].clone();
+    assert_eq!(labels(&report["from_scratch"]), labels(&report["curves"][2]));
+    let page = fs::read_to_string(place.path("r.html")).unwrap();
+    assert!(page.contains("the same network untrained, ridge"));
+    // What does not say how it was built is told of.
+    let other = place.offshoot(&["inspect", "e.offshoot", "photos"]).assert().success();
+    assert!(stdout(&other).contains("does not say how to build its network"));
 }
 
 #[test]

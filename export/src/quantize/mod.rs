@@ -32,6 +32,7 @@ use serde::Serialize;
 use self::choose::Trials;
 use self::layers::Layer;
 pub use self::ranges::Ranges;
+pub(crate) use self::ranges::tensors;
 use self::rewrite::Form;
 use crate::derive::Derivation;
 use crate::error::{Error, Result};

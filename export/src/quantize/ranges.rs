@@ -99,7 +99,7 @@ fn failed(error: ort::Error) -> Error {
 }
 
 /// The graph's inputs for one input.
-fn tensors(encoder: &Encoder, input: &Input) -> Result<Vec<(&'static str, DynValue)>> {
+pub(crate) fn tensors(encoder: &Encoder, input: &Input) -> Result<Vec<(&'static str, DynValue)>> {
     Ok(match Inputs::of(encoder, [input])? {
         Inputs::Texts(texts) => {
             let text = texts.first().copied().unwrap_or("");

@@ -17,6 +17,29 @@ pub const fn names(kind: Kind) -> &'static [&'static str] {
     }
 }
 
+/// A view of an example: several changes at once, the first (a crop, words left out) of a
+/// strength up to 0.6 that is drawn, the others weak.
+///
+/// # Errors
+/// As [`change`].
+pub fn view(example: &Example, random: &mut SplitMix64) -> Result<Example> {
+    let part = 0.6 * random.unit();
+    let changes: &[(&str, f32)] = match example {
+        Example::Text(_) => {
+            &[("words left out", part), ("typing errors", 0.1), ("words in another order", 0.1)]
+        }
+        Example::Image(_) => {
+            &[("crop", part), ("rotation", 0.2), ("brightness", 0.3), ("noise", 0.15)]
+        }
+        Example::Signal(_) => &[("crop", part), ("speed", 0.2), ("scale", 0.3), ("noise", 0.15)],
+    };
+    let mut view = example.clone();
+    for (name, strength) in changes {
+        view = change(&view, name, *strength, random)?;
+    }
+    Ok(view)
+}
+
 /// The example after a change of a strength from 0 (none) to 1. An unknown name changes
 /// nothing.
 ///
@@ -165,6 +188,8 @@ mod tests {
                 }
                 assert_ne!(at(1.0), example, "{name}");
             }
+            let of = |seed| view(&example, &mut SplitMix64::new(seed)).unwrap();
+            assert!(of(1) != example && of(1) == of(1) && of(1) != of(2));
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Choosing among encoders without labels.
 
-use ndarray::{Array2, ArrayView2, ArrayView3, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayView3, Axis};
 
+use super::Interval;
 use super::measures::geometry::invariance::vote;
 use super::measures::information::{intrinsic_dimension, rank};
 use super::numeric::clusters::Clusters;
+use super::numeric::interval::{bootstrap_mean, jackknife, without_groups};
 use super::numeric::neighbors::Neighbors;
 use super::numeric::products::{first, unit_rows};
 use super::numeric::{eigen, statistics};
@@ -40,6 +42,52 @@ pub fn lidar(views: ArrayView3<'_, f32>) -> Option<f64> {
     let kept: Vec<f64> = values.into_iter().map(|v| v.max(0.0)).collect();
     let lidar = rank::rank_me(&kept);
     lidar.is_finite().then_some(lidar)
+}
+
+/// Recognition: few-shot learning without labels, each input a class and its views the
+/// examples. The mean of the first half of the views of each input stands for it, and this is
+/// the share of the other views that are nearest to that of their own input by the cosine,
+/// after `mean`, that of unchanged embeddings, is taken away; with its bootstrap interval over
+/// inputs. The task of instance discrimination (Wu and others, 2018, arXiv:1805.01978), solved
+/// as prototypical networks solve few-shot tasks (Snell and others, 2017, arXiv:1703.05175).
+///
+/// `views` is `[inputs, views, width]`. Unit: a share; `1 / inputs` is chance, so only figures of
+/// the same number of inputs and views compare. Limits: it rewards what views leave alone,
+/// whether or not the classes depend on it. `None` of fewer than 3 inputs or 2 views.
+pub fn recognition(
+    views: ArrayView3<'_, f32>,
+    mean: ArrayView1<'_, f32>,
+    seed: u64,
+) -> Option<(f64, Option<Interval>)> {
+    let (n, q, d) = views.dim();
+    if n < 3 || q < 2 || d == 0 || mean.len() != d {
+        return None;
+    }
+    let known = q / 2;
+    let mut stands = Array2::<f32>::zeros((n, d));
+    for view in 0..known {
+        stands += &(&views.index_axis(Axis(1), view) - &mean);
+    }
+    let stands = unit_rows(stands.view());
+    let mut found = vec![0.0; n];
+    for view in known..q {
+        let asked = &views.index_axis(Axis(1), view) - &mean;
+        let cosines = unit_rows(asked.view()).dot(&stands.t());
+        for ((own, found), row) in found.iter_mut().enumerate().zip(cosines.outer_iter()) {
+            let others = row.iter().enumerate().filter(|(other, _)| *other != own);
+            // A tie, as of a collapsed encoder, is not recognised.
+            let is_own = others.map(|(_, cosine)| cosine).all(|cosine| *cosine < row[own]);
+            *found += f64::from(is_own) / (q - known) as f64;
+        }
+    }
+    Some((statistics::mean(&found), bootstrap_mean(&found, seed)))
+}
+
+/// [`lidar`] with its interval, a jackknife over inputs.
+pub fn lidar_with_interval(views: ArrayView3<'_, f32>) -> Option<(f64, Option<Interval>)> {
+    let value = lidar(views)?;
+    let without = without_groups(views.dim().0, |kept| lidar(views.select(Axis(0), kept).view()));
+    Some((value, jackknife(value, &without)))
 }
 
 /// Cluster learnability and intrinsic dimension (CLID: Lu and others, 2022, arXiv:2206.01251).
@@ -119,8 +167,31 @@ mod tests {
         });
         let found = lidar(views.view()).unwrap();
         assert!((found - 4.0).abs() < 0.1, "{found}");
+        let (value, interval) = lidar_with_interval(views.view()).unwrap();
+        let interval = interval.unwrap();
+        assert!(value == found && interval.high - interval.low < 0.2, "{interval:?}");
         assert!(lidar(Array3::zeros((300, 1, 8)).view()).is_none());
         assert!(lidar(Array3::zeros((300, 3, 8)).view()).is_none());
+    }
+
+    #[test]
+    fn recognition_at_its_limits() {
+        let mut random = SplitMix64::new(3);
+        let none = ndarray::Array1::zeros(40);
+        let inputs = Array2::from_shape_simple_fn((50, 40), || random.normal());
+        let same = Array3::from_shape_fn((50, 4, 40), |(i, _, j)| inputs[[i, j]]);
+        let (all, interval) = recognition(same.view(), none.view(), 1).unwrap();
+        assert!(all == 1.0 && interval.unwrap().low == 1.0);
+        let noise = Array3::from_shape_simple_fn((50, 8, 40), || random.normal());
+        let (chance, interval) = recognition(noise.view(), none.view(), 1).unwrap();
+        assert!(chance < 0.08 && interval.unwrap().contains(1.0 / 50.0), "{chance} {interval:?}");
+        let collapsed = Array3::ones((50, 4, 40));
+        assert_eq!(recognition(collapsed.view(), none.view(), 1).unwrap().0, 0.0);
+        // The common part of all embeddings hides nothing, since the mean is taken away.
+        let far = same.mapv(|v| v + 100.0);
+        let mean = ndarray::Array1::from_elem(40, 100.0);
+        assert_eq!(recognition(far.view(), mean.view(), 1).unwrap().0, 1.0);
+        assert!(recognition(same.view(), ndarray::Array1::zeros(3).view(), 1).is_none());
     }
 
     #[test]

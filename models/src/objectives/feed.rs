@@ -312,6 +312,6 @@ pub(super) fn wrong(batch: &Batch, wanted: Kind) -> Error {
 }
 
 /// A row of integers as an input.
-pub(super) fn integers(name: &str, values: Vec<i64>) -> (String, Tensor<'static>) {
+pub(crate) fn integers(name: &str, values: Vec<i64>) -> (String, Tensor<'static>) {
     (name.into(), Array1::from(values).into())
 }

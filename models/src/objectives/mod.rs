@@ -34,6 +34,7 @@ pub use self::autoregressive::Autoregressive;
 pub use self::barlow_twins::BarlowTwins;
 pub use self::batch::{Batch, Rows, Tokens};
 pub use self::denoising::Denoising;
+pub(crate) use self::feed::integers;
 pub use self::feed::{Draw, Feed, Preparation};
 pub use self::masked_patches::MaskedPatches;
 pub use self::masked_token::MaskedToken;

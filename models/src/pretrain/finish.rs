@@ -80,7 +80,7 @@ impl Finished<'_> {
     }
 
     /// A new bundle.
-    fn write_built(self, output: &Path) -> Result<Written> {
+    pub(super) fn write_built(self, output: &Path) -> Result<Written> {
         let mut changes = Vec::new();
         if let Some(origin) = self.origin {
             changes.clone_from(&origin.bundle.manifest().provenance.changes);

@@ -39,7 +39,7 @@ pub(super) fn recorded(encoder: &Architecture) -> Result<BTreeMap<String, String
 }
 
 /// The architecture that a bundle keeps.
-fn architecture(bundle: &Bundle) -> Option<&String> {
+pub(super) fn architecture(bundle: &Bundle) -> Option<&String> {
     bundle.manifest().provenance.pretraining.as_ref()?.options.get(ARCHITECTURE)
 }
 
@@ -107,7 +107,7 @@ pub(super) fn read(path: &Path, kind: Kind, options: &PretrainOptions) -> Result
 }
 
 /// The tensors of 32-bit floats, by name.
-fn floats(g: &Graph) -> BTreeMap<String, Tensor> {
+pub(super) fn floats(g: &Graph) -> BTreeMap<String, Tensor> {
     let all = g.initializers().iter().filter(|(_, t)| t.element == ElementType::Float32);
     all.map(|(value, tensor)| (g.value_name(*value).to_owned(), tensor.clone())).collect()
 }

@@ -4,6 +4,7 @@
 //! the seed and the step's number alone, all other state is the trainer's, and so a run that
 //! was killed and resumed ends in the same bundle, byte for byte.
 
+mod blank;
 mod budget;
 mod finish;
 mod fits;
@@ -17,6 +18,7 @@ mod record;
 mod run;
 mod run_folder;
 mod schedule;
+mod scratch;
 mod setup;
 mod source;
 mod step;
@@ -24,6 +26,7 @@ mod tensorboard;
 mod tokenizer;
 mod tokenizer_models;
 
+pub use self::blank::Blank;
 pub use self::init::is_own;
 pub use self::options::{Budget, PretrainOptions, Start, WeightedObjective};
 pub use self::preview::{Preview, preview};

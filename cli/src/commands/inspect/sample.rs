@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use ndarray::{Array2, Array3, Axis};
+use offshoot::bundle::Manifest;
 use offshoot::{EmbedOptions, Encoder};
 use offshoot_adapters::Classes;
 use offshoot_export::parity::Input;
 use offshoot_models::data::{Example, Kind};
 use offshoot_models::inspect::change;
 use offshoot_models::inspect::raw;
-use offshoot_models::inspect::report::{Changed, Sample};
+use offshoot_models::inspect::report::{self, Changed, Sample};
 use offshoot_models::random::SplitMix64;
 
 use crate::failure::{Code, Failure, Result};
@@ -20,9 +21,7 @@ use crate::progress::Progress;
 /// Inputs of which views are made.
 const VIEWED: usize = 200;
 /// Views of each.
-const VIEWS: usize = 3;
-/// Strength of a view's change.
-const VIEW_STRENGTH: f32 = 0.25;
+const VIEWS: usize = 8;
 /// Inputs that are changed more and more.
 const CHANGED: usize = 100;
 /// The strengths.
@@ -99,14 +98,7 @@ impl Drawn {
     ) -> Result<Sample> {
         let manifest = encoder.manifest();
         let embeddings = self.embed(bundle, encoder, options, interrupt)?;
-        let examples = self.rows.iter().map(|row| {
-            Ok(match inputs::comparable(row, Some(manifest))? {
-                Input::Text(text) => Example::Text(text),
-                Input::Image(image) => Example::Image(image),
-                Input::Signal(values) => Example::Signal(values),
-            })
-        });
-        let examples: Vec<Example> = examples.collect::<Result<_>>()?;
+        let examples = self.examples(manifest)?;
         let (views, changed) = changes(bundle, encoder, options, &examples, seed, interrupt)?;
         let (classes, labels) = self.labels()?.unzip();
         Ok(Sample {
@@ -122,7 +114,19 @@ impl Drawn {
             views: Some(views),
             changed,
             seed,
+            ..Sample::default()
         })
+    }
+
+    /// The rows as an encoder reads them.
+    pub(super) fn examples(&self, manifest: &Manifest) -> Result<Vec<Example>> {
+        self.rows.iter().map(|row| example(row, manifest)).collect()
+    }
+
+    /// What a person can look at of a row.
+    pub(super) fn picture(&self, row: usize, manifest: &Manifest) -> Result<Option<String>> {
+        let row = self.rows.get(row);
+        Ok(row.map(|row| example(row, manifest)).transpose()?.and_then(|e| report::picture(&e)))
     }
 
     /// Embeddings of the rows, `[rows, width]`.
@@ -147,6 +151,14 @@ impl Drawn {
         embedder.note();
         joined(&parts)
     }
+}
+
+fn example(row: &Row, manifest: &Manifest) -> Result<Example> {
+    Ok(match inputs::comparable(row, Some(manifest))? {
+        Input::Text(text) => Example::Text(text),
+        Input::Image(image) => Example::Image(image),
+        Input::Signal(values) => Example::Signal(values),
+    })
 }
 
 /// What an encoder is called: the bundle's file.
@@ -177,8 +189,7 @@ fn changes(
     for &i in viewed {
         for view in 0..VIEWS {
             let mut random = SplitMix64::stream(seed, "view", &[i as u64, view as u64]);
-            let name = names[random.below(names.len())];
-            inputs.push(change::change(&examples[i], name, VIEW_STRENGTH, &mut random)?);
+            inputs.push(change::view(&examples[i], &mut random)?);
         }
     }
     for (number, name) in names.iter().enumerate() {

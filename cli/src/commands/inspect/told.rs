@@ -21,6 +21,8 @@ pub(super) struct Ranking {
 #[derive(Debug, Serialize)]
 struct Ranked {
     encoder: String,
+    /// Share of views that are recognised; encoders are in this order.
+    recognition: Option<f64>,
     effective_rank: f64,
     lidar: Option<f64>,
     clid: f64,
@@ -39,11 +41,12 @@ impl Ranking {
             false => vec![f64::NAN; reports.len()],
         };
         let value = |report: &Report, key: &str| report.figure(key).map(|figure| figure.value);
-        let encoders: Vec<Ranked> = reports
+        let mut encoders: Vec<Ranked> = reports
             .iter()
             .zip(scores)
             .map(|(report, clid)| Ranked {
                 encoder: report.encoder.clone(),
+                recognition: value(report, "recognition"),
                 effective_rank: value(report, "effective_rank").unwrap_or(f64::NAN),
                 lidar: value(report, "lidar"),
                 clid,
@@ -52,9 +55,12 @@ impl Ranking {
                 few_shot: report.few_shot(SHOTS),
             })
             .collect();
+        let by = |e: &Ranked| e.recognition.unwrap_or(f64::NEG_INFINITY);
+        encoders.sort_by(|a, b| by(b).total_cmp(&by(a)));
         let truth: Option<Vec<f64>> = encoders.iter().map(|e| e.few_shot).collect();
         let score = |of: fn(&Ranked) -> Option<f64>| encoders.iter().map(of).collect();
-        let scores: [(&'static str, Option<Vec<f64>>); 5] = [
+        let scores: [(&'static str, Option<Vec<f64>>); 6] = [
+            ("recognition", score(|e| e.recognition)),
             ("whole from part", score(|e| e.whole_from_part)),
             ("effective rank", score(|e| Some(e.effective_rank))),
             ("LiDAR", score(|e| e.lidar)),
@@ -71,9 +77,17 @@ impl Ranking {
     /// Rows of a table, names of columns first.
     pub(super) fn table(&self) -> Vec<Vec<String>> {
         let mut rows = vec![
-            ["encoder", "whole from part", "effective rank", "LiDAR", "CLID", "information (nats)"]
-                .map(str::to_owned)
-                .to_vec(),
+            [
+                "encoder",
+                "recognition",
+                "whole from part",
+                "effective rank",
+                "LiDAR",
+                "CLID",
+                "information (nats)",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
         ];
         let labelled = self.encoders.iter().any(|e| e.few_shot.is_some());
         if labelled {
@@ -84,7 +98,7 @@ impl Ranking {
             _ => "–".to_owned(),
         };
         for e in &self.encoders {
-            let mut row = vec![e.encoder.clone(), number(e.whole_from_part)];
+            let mut row = vec![e.encoder.clone(), number(e.recognition), number(e.whole_from_part)];
             row.extend([number(Some(e.effective_rank)), number(e.lidar)]);
             row.extend([number(Some(e.clid)), number(e.info_nce)]);
             if labelled {
@@ -99,6 +113,7 @@ impl Ranking {
             };
             rows.push(vec![
                 "Spearman's correlation with accuracy".into(),
+                of("recognition"),
                 of("whole from part"),
                 of("effective rank"),
                 of("LiDAR"),
@@ -108,6 +123,14 @@ impl Ranking {
             ]);
         }
         rows
+    }
+}
+
+impl Ranking {
+    /// Recognition and accuracy of each encoder, where there are labels.
+    pub(super) fn points(&self) -> Vec<(String, f64, f64)> {
+        let both = |e: &Ranked| Some((e.encoder.clone(), e.recognition?, e.few_shot?));
+        self.encoders.iter().filter_map(both).collect()
     }
 }
 
@@ -150,6 +173,14 @@ pub(super) fn text(report: &Report) -> String {
             );
         }
     }
+    for layer in &report.layers {
+        let share = |share: Option<f64>| {
+            share.map_or("–".to_owned(), |share| format!("{:.0} %", 100.0 * share))
+        };
+        let name = format!("readable after block {}", layer.block);
+        let (input, label) = (share(layer.input), share(layer.label));
+        let _ = writeln!(page, "  {name:<36} {input} of the input, {label} of the label");
+    }
     for sensitivity in &report.sensitivity {
         let steps: Vec<String> = sensitivity
             .responses
@@ -158,15 +189,24 @@ pub(super) fn text(report: &Report) -> String {
             .collect();
         let _ = writeln!(page, "  moved by {:<27} {}", sensitivity.name, steps.join(", "));
     }
-    for (curves, of) in [(&report.curves, ""), (&report.raw_curves, "raw inputs, ")] {
-        for curve in curves {
-            let points: Vec<String> = curve
-                .points
-                .iter()
-                .map(|p| format!("{:.1} % at {}", 100.0 * p.accuracy, p.labels))
-                .collect();
-            let _ = writeln!(page, "  {:<36} {}", format!("{of}{}", curve.head), points.join(", "));
-        }
+    for (of, curve) in report.shown_curves() {
+        let points: Vec<String> = curve
+            .points
+            .iter()
+            .map(|p| format!("{:.1} % at {}", 100.0 * p.accuracy, p.labels))
+            .collect();
+        let name = match of {
+            "" => curve.head.clone(),
+            of => format!("{of}, {}", curve.head),
+        };
+        let _ = writeln!(page, "  {name:<36} {}", points.join(", "));
+    }
+    for expected in &report.expected {
+        let interval = expected.interval.map_or(String::new(), |i| {
+            format!(" (95 %: {:.1} % to {:.1} %)", 100.0 * i.low, 100.0 * i.high)
+        });
+        let name = format!("expected of {} labels a class", expected.labels);
+        let _ = writeln!(page, "  {name:<36} {:.1} %{interval}", 100.0 * expected.accuracy);
     }
     for needed in &report.needed {
         let labels = |n: f64| match n.is_finite() {

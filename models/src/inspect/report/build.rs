@@ -3,7 +3,7 @@
 use ndarray::{ArrayView2, Axis};
 
 use super::tell::{Told, geometry, information, of_classes, of_groups, of_views, sensitivity};
-use super::{Map, Nearest, Needed, Report, Sample};
+use super::{Expected, Map, Nearest, Needed, Report, Sample, Shown};
 use crate::error::{Error, Result};
 use crate::inspect::map;
 use crate::inspect::measures::efficiency::{curve, labels_needed::PowerLaw};
@@ -20,6 +20,20 @@ const VARIANCES: usize = 200;
 /// Examples shown with their nearest others.
 const SHOWN: usize = 8;
 
+/// The order in which a report of so many examples takes them, so that the first are a sample
+/// wherever only some are used.
+pub fn order(rows: usize, seed: u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..rows).collect();
+    SplitMix64::stream(seed, "order", &[]).shuffle(&mut order);
+    order
+}
+
+/// Labels in that order: what [`Draws`](crate::inspect::measures::efficiency::draws::Draws) of
+/// a report are made of.
+pub fn labels_in_order(labels: &[usize], seed: u64) -> Vec<usize> {
+    order(labels.len(), seed).into_iter().map(|i| labels[i]).collect()
+}
+
 /// Computes everything that the sample allows.
 ///
 /// # Errors
@@ -28,9 +42,7 @@ const SHOWN: usize = 8;
 pub fn report(sample: &Sample) -> Result<Report> {
     check(sample)?;
     let seed = sample.seed;
-    // In an order of its own, so that the first rows are a sample wherever only some are used.
-    let mut order: Vec<usize> = (0..sample.embeddings.nrows()).collect();
-    SplitMix64::stream(seed, "order", &[]).shuffle(&mut order);
+    let order = order(sample.embeddings.nrows(), seed);
     let x = sample.embeddings.select(Axis(0), &order);
     let labels: Option<Vec<usize>> =
         sample.labels.as_ref().map(|labels| order.iter().map(|&i| labels[i]).collect());
@@ -42,11 +54,11 @@ pub fn report(sample: &Sample) -> Result<Report> {
     let spectrum = Spectrum::of(x.view());
     information(&mut told, &spectrum, &near, raw.as_ref().map(|raw| raw.view()), x.view(), seed);
     if let Some(labels) = &labels
-        && let Some(share) = readable::label_share(x.view(), labels)
+        && let Some((share, interval)) = readable::label_share(x.view(), labels)
     {
         told.add(
             "label_readable",
-            (share, None),
+            (share, interval),
             format!(
                 "A linear decoder reads {:.0} % of the label from an embedding.",
                 100.0 * share
@@ -55,7 +67,7 @@ pub fn report(sample: &Sample) -> Result<Report> {
     }
     let views = sample.views.as_ref().filter(|views| views.dim().1 >= 2);
     if let Some(views) = views {
-        of_views(&mut told, views.view(), seed);
+        of_views(&mut told, views.view(), x.view(), seed);
     }
     let cosines = cosines::cosines(unit.view(), seed);
     geometry(&mut told, unit.view(), &near, cosines.as_ref(), seed);
@@ -66,13 +78,15 @@ pub fn report(sample: &Sample) -> Result<Report> {
         of_classes(&mut told, x.view(), unit.view(), labels, &near, seed);
     }
 
-    let (mut curves, mut raw_curves) = (Vec::new(), Vec::new());
-    if let Some(labels) = &labels {
-        curves = curve::curves(x.view(), labels, seed);
-        if let Some(raw) = &raw {
-            raw_curves = curve::curves(raw.view(), labels, seed);
-        }
-    }
+    let curves_of = |x: Option<ArrayView2<'_, f32>>| match (&labels, x) {
+        (Some(labels), Some(x)) => curve::curves(x, labels, seed),
+        _ => Vec::new(),
+    };
+    let curves = curves_of(Some(x.view()));
+    let raw_curves = curves_of(raw.as_ref().map(|raw| raw.view()));
+    let untrained = sample.untrained.as_ref().map(|x| x.select(Axis(0), &order));
+    let untrained_curves = curves_of(untrained.as_ref().map(|x| x.view()));
+    let (needed, expected) = beyond(&curves, seed);
     let sensitivity = sample.changed.iter().map(|c| sensitivity(sample, c)).collect();
     let titles: Vec<String> = order.iter().map(|&i| sample.titles[i].clone()).collect();
     Ok(Report {
@@ -85,15 +99,19 @@ pub fn report(sample: &Sample) -> Result<Report> {
         seed,
         notes: notes(sample, &near, &spectrum),
         figures: told.figures,
+        layers: super::layers::readable(sample),
         variances: spectrum.variances.iter().copied().take(VARIANCES).collect(),
         bits: bits::kept(x.view(), seed),
         cosines,
         sensitivity,
-        needed: needed(&curves, seed),
+        needed,
+        expected,
         curves,
         raw_curves,
+        untrained_curves,
+        from_scratch: sample.from_scratch.clone(),
         map: mapped(sample, unit.view(), &titles, labels.as_deref(), groups.as_ref(), &order),
-        nearest: nearest(&titles, &near),
+        nearest: nearest(&titles, &near, &order),
     })
 }
 
@@ -115,12 +133,20 @@ fn check(sample: &Sample) -> Result<()> {
     }
     let labels = sample.labels.as_ref().map(Vec::len);
     let raw = sample.raw.as_ref().map(ndarray::Array2::nrows);
-    for (what, count) in
-        [("labels", labels), ("inputs", raw), ("titles", Some(sample.titles.len()))]
-    {
+    let untrained = sample.untrained.as_ref().map(ndarray::Array2::nrows);
+    for (what, count) in [
+        ("labels", labels),
+        ("inputs", raw),
+        ("embeddings by the untrained network", untrained),
+        ("titles", Some(sample.titles.len())),
+    ] {
         if let Some(count) = count.filter(|&count| count != n) {
             return bad(format!("there are {n} embeddings and {count} {what}"));
         }
+    }
+    let known = sample.layers.iter().all(|x| x.nrows() == sample.layer_rows.len());
+    if !known || sample.layer_rows.iter().any(|&row| row >= n) {
+        return bad("what stands after each block is not of the sample".into());
     }
     let classes = sample.classes.len();
     if sample.labels.iter().flatten().any(|&label| label >= classes) {
@@ -162,6 +188,7 @@ fn notes(sample: &Sample, near: &Neighbors, spectrum: &Spectrum) -> Vec<String> 
     if sample.labels.is_some() && sample.classes.len() < 2 {
         notes.push("All labels are the same, so nothing is said of classes.".into());
     }
+    notes.extend(sample.notes.iter().cloned());
     if n > bits::MOST_ROWS {
         notes.push(format!(
             "Where every pair is compared, a random part is used: {} examples for smaller forms, \
@@ -175,19 +202,29 @@ fn notes(sample: &Sample, near: &Neighbors, spectrum: &Spectrum) -> Vec<String> 
     notes
 }
 
-/// Labels for up to five accuracies in steps of 5 %, from a little below the best measured one.
-fn needed(curves: &[curve::Curve], seed: u64) -> Vec<Needed> {
-    let Some(curve) = curves.iter().find(|curve| curve.head == "ridge") else { return Vec::new() };
-    let Some(law) = PowerLaw::fit(&curve.points, seed) else { return Vec::new() };
+/// Labels for up to five accuracies in steps of 5 %, from a little below the best measured one,
+/// and accuracies at more labels than were measured.
+fn beyond(curves: &[curve::Curve], seed: u64) -> (Vec<Needed>, Vec<Expected>) {
+    let nothing = || (Vec::new(), Vec::new());
+    let Some(curve) = curves.iter().find(|curve| curve.head == super::PROBE) else {
+        return nothing();
+    };
+    let Some(law) = PowerLaw::fit(&curve.points, seed) else { return nothing() };
     let best = curve.points.iter().map(|p| p.accuracy).fold(0.0, f64::max);
     let mut wanted: Vec<f64> =
         (1..20).map(|step| f64::from(step) * 0.05).filter(|a| *a > best - 0.12).take(5).collect();
     wanted.retain(|accuracy| *accuracy < 1.0);
-    let each = wanted.into_iter().map(|accuracy| {
+    let needed = wanted.into_iter().map(|accuracy| {
         let (labels, interval) = law.labels_for(accuracy);
         Needed { accuracy, labels, interval }
     });
-    each.collect()
+    let most = curve.points.iter().map(|p| p.labels).max().unwrap_or(0);
+    let expected = [2, 4, 8].map(|times| {
+        let labels = times * most;
+        let (accuracy, interval) = law.accuracy(labels);
+        Expected { labels, accuracy, interval }
+    });
+    (needed.collect(), expected.into())
 }
 
 fn mapped(
@@ -218,14 +255,14 @@ fn mapped(
     }
 }
 
-fn nearest(titles: &[String], near: &Neighbors) -> Vec<Nearest> {
-    let each = titles.iter().enumerate().take(SHOWN).map(|(i, title)| {
-        let others = near.rows.row(i);
-        let found = others.iter().zip(near.distances.row(i)).take(3);
+fn nearest(titles: &[String], near: &Neighbors, order: &[usize]) -> Vec<Nearest> {
+    let shown = |i: usize| Shown { row: order[i], title: titles[i].clone(), picture: None };
+    let each = (0..titles.len().min(SHOWN)).map(|i| {
+        let found = near.rows.row(i).into_iter().zip(near.distances.row(i)).take(3);
         Nearest {
-            example: title.clone(),
+            example: shown(i),
             nearest: found
-                .map(|(&j, distance)| (titles[j as usize].clone(), 1.0 - distance * distance / 2.0))
+                .map(|(&j, distance)| (shown(j as usize), 1.0 - distance * distance / 2.0))
                 .collect(),
         }
     });
@@ -264,6 +301,9 @@ mod tests {
             assert!(!figure.meaning.is_empty() && !figure.formula.is_empty());
         }
         assert!(report.few_shot(10).unwrap() > 0.9);
+        let most = report.curves[2].points.last().unwrap().labels;
+        let expected: Vec<usize> = report.expected.iter().map(|e| e.labels / most).collect();
+        assert_eq!(expected, [2, 4, 8]);
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["figures"][0]["pillar"], "information");
         assert_eq!(json["map"]["pca"].as_array().unwrap().len(), 150);

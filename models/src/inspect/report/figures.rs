@@ -7,7 +7,7 @@ use Pillar::{Efficiency, Geometry, Information};
 type Fact = (Pillar, &'static str, &'static str, &'static str, &'static str);
 
 /// Pillar, key, name, formula, source.
-const FACTS: [Fact; 22] = [
+const FACTS: [Fact; 23] = [
     (
         Information,
         "effective_rank",
@@ -161,6 +161,13 @@ const FACTS: [Fact; 22] = [
         "LiDAR",
         "effective rank of the eigenvalues of Σ_w^(−½) Σ_b Σ_w^(−½), inputs as classes and views as examples",
         "Thilak and others, 2023, arXiv:2312.04000",
+    ),
+    (
+        Efficiency,
+        "recognition",
+        "recognition of inputs",
+        "share of views nearest to their own input, an input being the mean of half of its views; cosines after the mean of all embeddings is taken away",
+        "few-shot instance discrimination, after Wu and others, 2018, arXiv:1805.01978, and Snell and others, 2017, arXiv:1703.05175",
     ),
 ];
 

@@ -1,6 +1,8 @@
 //! The report as one page that needs nothing else.
 
 mod chart;
+mod information;
+mod nearest;
 
 use std::fmt::Write;
 
@@ -19,8 +21,14 @@ const PILLARS: [(Pillar, &str, &str); 3] = [
 
 /// One self-contained page of the reports of one or more encoders on the same sample: no
 /// script, no font, no link to anything outside. `ranking` are rows of a table with the names
-/// of columns first; nothing where it is empty.
-pub fn page(title: &str, reports: &[Report], ranking: &[Vec<String>]) -> String {
+/// of columns first, and `points` the score and the accuracy of each encoder; nothing where they
+/// are empty.
+pub fn page(
+    title: &str,
+    reports: &[Report],
+    ranking: &[Vec<String>],
+    points: &[(String, f64, f64)],
+) -> String {
     let mut page = String::new();
     let title = escaped(title);
     // Writing to a string cannot fail, here and below.
@@ -50,13 +58,25 @@ pub fn page(title: &str, reports: &[Report], ranking: &[Vec<String>]) -> String 
     if !ranking.is_empty() {
         page.push_str("<section><h2>Which encoder?</h2>\n");
         table(&mut page, "Encoders, ranked without labels", ranking);
+        if points.len() > 1 {
+            let names: Vec<String> = points.iter().map(|p| p.0.clone()).collect();
+            let places: Vec<[f64; 2]> = points.iter().map(|p| [p.1, p.2]).collect();
+            let groups = (0..names.len()).collect();
+            let titles = points
+                .iter()
+                .map(|p| format!("recognition {}, accuracy {}", number(p.1), number(p.2)))
+                .collect();
+            let map = super::Map { titles, names, groups, ..super::Map::default() };
+            let title = "Recognition without labels → against accuracy at about 10 labels ↑";
+            let _ = writeln!(page, "<figure>{}</figure>", scatter(title, &map, &places));
+        }
         page.push_str("</section>\n");
     }
     for (pillar, name, question) in PILLARS {
         let _ = writeln!(page, "<section><h2>{name}</h2><p class=\"lead\">{question}</p>");
         figures(&mut page, reports, pillar);
         match pillar {
-            Pillar::Information => information(&mut page, reports),
+            Pillar::Information => information::charts(&mut page, reports),
             Pillar::Geometry => geometry(&mut page, reports),
             Pillar::Efficiency => efficiency(&mut page, reports),
         }
@@ -158,53 +178,6 @@ fn chart_of(page: &mut String, title: &str, x: &str, y: &str, log: bool, all: &[
     page.push_str("</details></figure>\n");
 }
 
-fn information(page: &mut String, reports: &[Report]) {
-    let of = |report: &Report| Line {
-        name: report.encoder.clone(),
-        points: (1..).zip(&report.variances).map(|(j, &v)| (f64::from(j), v, None)).collect(),
-    };
-    let scaled = |mut line: Line| {
-        let most = line.points.first().map_or(1.0, |p| p.1).max(1e-300);
-        line.points.iter_mut().for_each(|p| p.1 = (p.1 / most).max(1e-9).log10());
-        line
-    };
-    let all: Vec<Line> = reports.iter().map(of).map(scaled).collect();
-    let y = "log₁₀ of variance, against the first";
-    chart_of(page, "Variance of the principal components", "rank", y, true, &all);
-    let mut rows = vec![vec!["form".to_owned()]];
-    for report in reports {
-        rows[0].push(format!("{}: bits", report.encoder));
-        rows[0].push("neighbours kept".to_owned());
-        rows[0].push("relative error".to_owned());
-    }
-    let most = reports.iter().map(|r| r.bits.len()).max().unwrap_or(0);
-    for place in 0..most {
-        let mut row = Vec::new();
-        for report in reports {
-            match report.bits.get(place) {
-                Some(kept) => {
-                    if row.is_empty() {
-                        row.push(match kept.form {
-                            super::super::measures::information::bits::Form::Cut(width) => {
-                                format!("first {width} numbers")
-                            }
-                            form => format!("{form:?}").to_lowercase(),
-                        });
-                    }
-                    row.push(kept.bits.to_string());
-                    row.push(format!("{:.1} %", 100.0 * kept.neighbors));
-                    row.push(number(kept.error));
-                }
-                None => row.extend(std::iter::repeat_n("–".to_owned(), 3)),
-            }
-        }
-        rows.push(row);
-    }
-    if most > 0 {
-        table(page, "What smaller forms of the embeddings keep", &rows);
-    }
-}
-
 fn geometry(page: &mut String, reports: &[Report]) {
     page.push_str("<div class=\"pair\">\n");
     for report in reports {
@@ -266,38 +239,22 @@ fn geometry(page: &mut String, reports: &[Report]) {
         );
     }
     for report in reports {
-        let _ = writeln!(
-            page,
-            "<details><summary>{}: nearest neighbours to look at</summary>",
-            escaped(&report.encoder)
-        );
-        for shown in &report.nearest {
-            let items: String = shown
-                .nearest
-                .iter()
-                .map(|(title, cosine)| {
-                    format!("<li>{} <small>cosine {cosine:.2}</small></li>", escaped(&short(title)))
-                })
-                .collect();
-            let _ = writeln!(
-                page,
-                "<p><strong>{}</strong></p><ol>{items}</ol>",
-                escaped(&short(&shown.example))
-            );
-        }
-        page.push_str("</details>\n");
+        nearest::table(page, report);
     }
 }
 
 fn efficiency(page: &mut String, reports: &[Report]) {
     let mut all = Vec::new();
     for report in reports {
-        let curves = report.curves.iter().map(|curve| (report.encoder.clone(), curve));
-        let raw = report.raw_curves.iter().map(|curve| ("raw inputs".to_owned(), curve));
-        for (name, curve) in curves.chain(raw) {
-            let name = format!("{name}, {}", curve.head);
-            let ridge_only = reports.len() > 1 && curve.head != "ridge";
-            if ridge_only || all.iter().any(|line: &Line| line.name == name) {
+        for (of, curve) in report.shown_curves() {
+            let name = match of {
+                "" => format!("{}, {}", report.encoder, curve.head),
+                "raw inputs" => format!("{of}, {}", curve.head),
+                of if reports.len() > 1 => format!("{}: {of}, {}", report.encoder, curve.head),
+                of => format!("{of}, {}", curve.head),
+            };
+            let other = ["", "raw inputs"].contains(&of) && curve.head != super::PROBE;
+            if reports.len() > 1 && other || all.iter().any(|line: &Line| line.name == name) {
                 continue;
             }
             let points = curve.points.iter();
@@ -305,6 +262,11 @@ fn efficiency(page: &mut String, reports: &[Report]) {
             all.push(Line { name, points });
         }
     }
+    for report in reports {
+        let points = report.expected.iter().map(|e| (e.labels as f64, e.accuracy, e.interval));
+        all.push(Line { name: format!("{}, expected", report.encoder), points: points.collect() });
+    }
+    all.retain(|line| !line.points.is_empty());
     if all.is_empty() {
         page.push_str("<p>Give labels to see how far they go.</p>\n");
         return;

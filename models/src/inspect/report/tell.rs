@@ -106,14 +106,19 @@ pub(super) fn information(
             format!("By more neighbours, about {:.0} ways; shown, not scored.", found.0),
         );
     }
-    if let Some(share) = raw.and_then(|raw| readable::input_share(x, raw)) {
-        told.add("input_readable", (share, None), format!(
+    if let Some((share, interval)) = raw.and_then(|raw| readable::input_share(x, raw)) {
+        told.add("input_readable", (share, interval), format!(
             "A linear decoder reads {:.0} % of the input from an embedding; what is not read was \
              compressed away.", 100.0 * share.max(0.0)));
     }
 }
 
-pub(super) fn of_views(told: &mut Told, views: ndarray::ArrayView3<'_, f32>, seed: u64) {
+pub(super) fn of_views(
+    told: &mut Told,
+    views: ndarray::ArrayView3<'_, f32>,
+    x: ArrayView2<'_, f32>,
+    seed: u64,
+) {
     let view = |number| views.index_axis(Axis(1), number);
     let (rows, all) = (views.dim().0, told.rows);
     told.rows = rows;
@@ -130,11 +135,24 @@ pub(super) fn of_views(told: &mut Told, views: ndarray::ArrayView3<'_, f32>, see
             "Two views of an input are {:.2} apart, where unrelated inputs of an even encoder are \
              2 apart.", found.0));
     }
-    if let Some(lidar) = ranking::lidar(views) {
+    if let Some((lidar, interval)) = ranking::lidar_with_interval(views) {
         told.add(
             "lidar",
-            (lidar, None),
+            (lidar, interval),
             format!("About {lidar:.0} directions tell inputs apart beyond what views change."),
+        );
+    }
+    let mean = x.mean_axis(Axis(0));
+    if let Some(found) = mean.and_then(|mean| ranking::recognition(views, mean.view(), seed)) {
+        told.add(
+            "recognition",
+            found,
+            format!(
+                "Of {rows} inputs, {:.0} % of changed views are told to be their own by {} other \
+                 views: it needs no label and ranks encoders as a few labels would.",
+                100.0 * found.0,
+                views.dim().1 / 2
+            ),
         );
     }
     told.rows = all;
@@ -250,16 +268,17 @@ pub(super) fn of_classes(
     near: &Neighbors,
     seed: u64,
 ) {
-    let apart = classes::separation(unit, labels);
+    let apart = classes::separation_with_interval(unit, labels);
     told.add(
         "separation",
-        (apart, None),
-        format!("{:.0} % of the distance between examples is between classes.", 100.0 * apart),
+        apart,
+        format!("{:.0} % of the distance between examples is between classes.", 100.0 * apart.0),
     );
     if let Some(found) = collapse::collapse(x, labels) {
+        let intervals = collapse::intervals(x, labels, &found);
         told.add(
             "nc1",
-            (found.within_over_between, None),
+            (found.within_over_between, intervals.within_over_between),
             format!(
                 "Scatter within classes is {:.1} times that between them.",
                 found.within_over_between
@@ -267,7 +286,7 @@ pub(super) fn of_classes(
         );
         told.add(
             "cdnv",
-            (found.cdnv, None),
+            (found.cdnv, intervals.cdnv),
             format!(
                 "The variance of a class is {:.1} times the squared distance to another.",
                 found.cdnv
@@ -275,7 +294,7 @@ pub(super) fn of_classes(
         );
         told.add(
             "directional_cdnv",
-            (found.directional, None),
+            (found.directional, intervals.directional),
             format!(
                 "Along the line to another class it is {:.2} times: {}.",
                 found.directional,

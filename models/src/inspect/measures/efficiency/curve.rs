@@ -3,14 +3,10 @@
 use ndarray::{ArrayView2, Axis};
 use offshoot_adapters::{Classes, HeadKind};
 
+use super::draws::Draws;
 use crate::inspect::Interval;
 use crate::inspect::numeric::{interval::student_975, parallel, statistics};
-use crate::random::SplitMix64;
 
-/// Most examples that are predicted.
-const MOST_TESTED: usize = 1500;
-/// Most examples that a head learns from.
-const MOST_LEARNED: usize = 2000;
 /// The heads that are fitted.
 pub const HEADS: [HeadKind; 3] =
     [HeadKind::NearestNeighbors, HeadKind::NearestMean, HeadKind::Ridge];
@@ -37,90 +33,51 @@ pub struct Curve {
     pub points: Vec<Point>,
 }
 
-/// Curves of [`HEADS`] on embeddings (or raw features) `[rows, width]`. Up to 1,500 examples,
-/// at most a third, are predicted and never learned from; the others are drawn from: 10 times
-/// up to 8 labels of each class, 5 times up to 64, then 3 times. Empty where fewer than 2
-/// classes have 3 examples. The draws depend on the labels and the seed alone, so curves of
-/// two encoders are of the same draws.
+/// Curves of [`HEADS`] on embeddings (or raw features) `[rows, width]`, over [`Draws`]. Empty
+/// where there is nothing to draw from.
 pub fn curves(x: ArrayView2<'_, f32>, labels: &[usize], seed: u64) -> Vec<Curve> {
-    let k = labels.iter().max().map_or(0, |most| most + 1);
-    let mut random = SplitMix64::stream(seed, "labels", &[]);
-    let mut of_class: Vec<Vec<usize>> = vec![Vec::new(); k];
-    labels.iter().enumerate().for_each(|(i, &class)| of_class[class].push(i));
-    of_class.retain(|rows| rows.len() > 2);
-    if of_class.len() < 2 {
-        return Vec::new();
-    }
-    let total: usize = of_class.iter().map(Vec::len).sum();
-    let share = (MOST_TESTED as f64 / total as f64).min(1.0 / 3.0);
-    let mut test = Vec::new();
-    for rows in &mut of_class {
-        random.shuffle(rows);
-        let tested = ((rows.len() as f64 * share) as usize).max(1);
-        test.extend(rows.split_off(rows.len() - tested));
-    }
-    let least = of_class.iter().map(Vec::len).min().unwrap_or(0);
-    let most = least.min(MOST_LEARNED / of_class.len()).max(1);
-    let mut shots: Vec<usize> =
-        std::iter::successors(Some(1), |s| Some(s * 2)).take_while(|&s| s < most).collect();
-    shots.push(most);
-    let names: Vec<String> = (0..of_class.len()).map(|c| format!("{c:05}")).collect();
-    let place = |class: usize| of_class.iter().position(|rows| labels[rows[0]] == class);
-    let truth: Vec<Option<usize>> = test.iter().map(|&i| place(labels[i])).collect();
-    let tested = x.select(Axis(0), &test);
-    let mut jobs = Vec::new();
-    for &shot in &shots {
-        let draws = if shot <= 8 {
-            10
-        } else if shot <= 64 {
-            5
-        } else {
-            3
-        };
-        jobs.extend((0..draws).map(|draw| (shot, draw)));
-    }
+    let Some(draws) = Draws::of(labels, seed) else { return Vec::new() };
+    let names: Vec<String> = (0..draws.classes()).map(|c| format!("{c:05}")).collect();
+    let tested = x.select(Axis(0), &draws.tested);
+    let each = draws.shots.iter().flat_map(|&s| (0..Draws::count(s)).map(move |d| (s, d)));
+    let jobs: Vec<(usize, u64)> = each.collect();
     let results = parallel::map(jobs.len(), |job| {
         let (shot, draw) = jobs[job];
-        let mut random = SplitMix64::stream(seed, "draw", &[shot as u64, draw]);
-        let (mut rows, mut y) = (Vec::new(), Vec::new());
-        for (class, pool) in of_class.iter().enumerate() {
-            let mut pool = pool.clone();
-            random.shuffle(&mut pool);
-            rows.extend(pool.iter().take(shot));
-            y.extend(std::iter::repeat_n(class, shot.min(pool.len())));
-        }
+        let (rows, y) = draws.examples(shot, draw);
         let learned = x.select(Axis(0), &rows);
         HEADS.map(|kind| {
             let classes = Classes::new(names.clone()).ok()?;
             let found = kind.fit(learned.view(), &y, classes).ok()?.predict(tested.view()).ok()?;
-            let right = found.iter().zip(&truth).filter(|(a, b)| Some(**a) == **b).count();
-            Some(right as f64 / test.len() as f64)
+            Some(draws.accuracy(&found))
         })
     });
     let curve = |(place, kind): (usize, HeadKind)| {
-        let points = shots.iter().filter_map(|&shot| {
+        let points = draws.shots.iter().filter_map(|&shot| {
             let of_shot = jobs.iter().zip(&results).filter(|((s, _), _)| *s == shot);
-            let draws: Vec<f64> = of_shot.filter_map(|(_, found)| found[place]).collect();
-            point(shot, draws, test.len())
+            Point::of(shot, of_shot.filter_map(|(_, found)| found[place]).collect(), &draws)
         });
         Curve { head: kind.name().to_owned(), points: points.collect() }
     };
     HEADS.into_iter().enumerate().map(curve).collect()
 }
 
-fn point(labels: usize, draws: Vec<f64>, tested: usize) -> Option<Point> {
-    if draws.is_empty() {
-        return None;
+impl Point {
+    /// The point of the accuracies of some draws; `None` of none.
+    pub fn of(labels: usize, draws: Vec<f64>, of: &Draws) -> Option<Self> {
+        if draws.is_empty() {
+            return None;
+        }
+        let accuracy = statistics::mean(&draws);
+        let over_draws = match draws.len() {
+            1 => 0.0,
+            n => student_975(n - 1) * statistics::deviation(&draws) / (n as f64).sqrt(),
+        };
+        let over_test = 1.96 * (accuracy * (1.0 - accuracy) / of.tested.len() as f64).sqrt();
+        let reach = over_draws.hypot(over_test);
+        let interval =
+            Interval { low: (accuracy - reach).max(0.0), high: (accuracy + reach).min(1.0) };
+        Some(Self { labels, accuracy, interval, draws })
     }
-    let accuracy = statistics::mean(&draws);
-    let over_draws = match draws.len() {
-        1 => 0.0,
-        n => student_975(n - 1) * statistics::deviation(&draws) / (n as f64).sqrt(),
-    };
-    let over_test = 1.96 * (accuracy * (1.0 - accuracy) / tested as f64).sqrt();
-    let reach = over_draws.hypot(over_test);
-    let interval = Interval { low: (accuracy - reach).max(0.0), high: (accuracy + reach).min(1.0) };
-    Some(Point { labels, accuracy, interval, draws })
 }
 
 #[cfg(test)]
@@ -128,6 +85,7 @@ mod tests {
     use ndarray::Array2;
 
     use super::*;
+    use crate::random::SplitMix64;
 
     #[test]
     fn separate_classes_need_one_label_and_noise_learns_nothing() {

@@ -1,4 +1,5 @@
 //! How far labels go.
 
 pub mod curve;
+pub mod draws;
 pub mod labels_needed;

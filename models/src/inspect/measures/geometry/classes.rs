@@ -1,6 +1,9 @@
 //! How far apart labelled classes are.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, Axis};
+
+use crate::inspect::Interval;
+use crate::inspect::numeric::interval::{jackknife, without_groups};
 
 /// Class separation `R² = 1 - d_within / d_total` (Kornblith and others, 2021,
 /// arXiv:2010.16402) with d the mean of `1 - cosine` over pairs of rows of unit length within
@@ -19,6 +22,19 @@ pub fn separation(unit: ArrayView2<'_, f32>, labels: &[usize]) -> f64 {
     let pairs = present.iter().flat_map(|&a| present.iter().map(move |&b| (a, b)));
     let total = pairs.map(|(a, b)| 1.0 - product(a, b)).sum::<f64>() / (k * k);
     if total > 1e-12 { 1.0 - within / total } else { f64::NAN }
+}
+
+/// The same with its interval, a jackknife over examples, which are in random order.
+pub fn separation_with_interval(
+    unit: ArrayView2<'_, f32>,
+    labels: &[usize],
+) -> (f64, Option<Interval>) {
+    let value = separation(unit, labels);
+    let without = without_groups(unit.nrows(), |kept| {
+        let labels: Vec<usize> = kept.iter().map(|&i| labels[i]).collect();
+        Some(separation(unit.select(Axis(0), kept).view(), &labels))
+    });
+    (value, jackknife(value, &without))
 }
 
 /// The mean row of each class, and the number of rows.

@@ -1,13 +1,18 @@
 //! How much of the input, and of the label, a linear decoder reads from an embedding.
 
-use ndarray::{Array2, ArrayView2, Axis, Slice};
+use ndarray::{Array1, Array2, ArrayView2, Axis, Slice};
 
+use crate::inspect::Interval;
+use crate::inspect::numeric::interval::bootstrap;
 use crate::inspect::numeric::{eigen, products};
 
 /// Most examples that the decoder is fitted on and judged by.
 pub const MOST_ROWS: usize = 3000;
 /// Most numbers of the input that are decoded: its first principal components.
 const TARGETS: usize = 64;
+
+/// A share, and its bootstrap interval over the examples that judge; the decoder stays as it is.
+pub type Share = (f64, Option<Interval>);
 
 /// The share of the input's variance that ridge regression reads from the embedding, on
 /// examples that it was not fitted on: `R² = 1 - Σ‖y - ŷ‖² / Σ‖y - ȳ‖²` (the compression axis
@@ -19,7 +24,7 @@ const TARGETS: usize = 64;
 /// fit, the rest judge; the penalty is the best of 7 for a part of the first. Unit: a share, 1
 /// is all; may be below 0 where nothing can be read. Limits: of the input's first 64
 /// principal components, and linear. `None` of fewer than 30 examples or a constant input.
-pub fn input_share(x: ArrayView2<'_, f32>, raw: ArrayView2<'_, f32>) -> Option<f64> {
+pub fn input_share(x: ArrayView2<'_, f32>, raw: ArrayView2<'_, f32>) -> Option<Share> {
     let n = x.nrows().min(raw.nrows()).min(MOST_ROWS);
     if n < 30 || raw.ncols() == 0 {
         return None;
@@ -30,7 +35,7 @@ pub fn input_share(x: ArrayView2<'_, f32>, raw: ArrayView2<'_, f32>) -> Option<f
 }
 
 /// The same for classes: the share of the variance of their indicators.
-pub fn label_share(x: ArrayView2<'_, f32>, labels: &[usize]) -> Option<f64> {
+pub fn label_share(x: ArrayView2<'_, f32>, labels: &[usize]) -> Option<Share> {
     let n = x.nrows().min(labels.len()).min(MOST_ROWS);
     let classes = labels[..n].iter().max()? + 1;
     if n < 30 || classes < 2 {
@@ -71,7 +76,7 @@ fn eigen_of(a: Array2<f64>) -> (Vec<f64>, Array2<f64>) {
     eigen::vectors(a)
 }
 
-fn share(x: &Array2<f32>, y: &Array2<f64>) -> Option<f64> {
+fn share(x: &Array2<f32>, y: &Array2<f64>) -> Option<Share> {
     let n = x.nrows();
     let third = n / 3;
     let rows = |part: std::ops::Range<usize>| part.collect::<Vec<_>>();
@@ -88,14 +93,20 @@ fn share(x: &Array2<f32>, y: &Array2<f64>) -> Option<f64> {
     let penalties: Vec<f64> = (-6..=0).map(|e| decoder.scale * 10f64.powi(e)).collect();
     let best = penalties
         .into_iter()
-        .map(|p| (p, decoder.error(p, &tune.0, &tune.1)))
+        .map(|p| (p, decoder.errors(p, &tune.0, &tune.1).sum()))
         .min_by(|a, b| a.1.total_cmp(&b.1))?
         .0;
     let both = [fit_rows, tune_rows].concat();
     let (all, target) = part(&both);
     let decoder = Decoder::new(&all, &target);
-    let spread = (&test.1 - &decoder.y_mean).mapv(|v| v * v).sum();
-    (spread > 0.0).then(|| 1.0 - decoder.error(best, &test.0, &test.1) / spread)
+    let errors = decoder.errors(best, &test.0, &test.1);
+    let spreads = (&test.1 - &decoder.y_mean).mapv(|v| v * v).sum_axis(Axis(1));
+    let of = |drawn: &[usize]| {
+        let sum = |of: &Array1<f64>| drawn.iter().map(|&i| of[i]).sum::<f64>();
+        1.0 - sum(&errors) / sum(&spreads)
+    };
+    let all: Vec<usize> = (0..errors.len()).collect();
+    (spreads.sum() > 0.0).then(|| (of(&all), bootstrap(errors.len(), 0, of)))
 }
 
 /// Ridge regression for any penalty, from one eigendecomposition.
@@ -103,8 +114,8 @@ struct Decoder {
     values: Vec<f64>,
     basis: Array2<f64>,
     projected: Array2<f64>,
-    x_mean: ndarray::Array1<f64>,
-    y_mean: ndarray::Array1<f64>,
+    x_mean: Array1<f64>,
+    y_mean: Array1<f64>,
     /// The largest eigenvalue.
     scale: f64,
 }
@@ -120,13 +131,14 @@ impl Decoder {
         Self { values, basis, projected, x_mean, y_mean, scale }
     }
 
-    fn error(&self, penalty: f64, x: &Array2<f64>, y: &Array2<f64>) -> f64 {
+    /// The squared error of each example.
+    fn errors(&self, penalty: f64, x: &Array2<f64>, y: &Array2<f64>) -> Array1<f64> {
         let mut weights = self.projected.clone();
         for (mut row, value) in weights.outer_iter_mut().zip(&self.values) {
             row /= value.max(0.0) + penalty;
         }
         let predicted = (x - &self.x_mean).dot(&self.basis.t()).dot(&weights) + &self.y_mean;
-        (y - &predicted).mapv(|v| v * v).sum()
+        (y - &predicted).mapv(|v| v * v).sum_axis(Axis(1))
     }
 }
 
@@ -140,15 +152,17 @@ mod tests {
         let mut random = SplitMix64::new(8);
         let raw = Array2::from_shape_simple_fn((600, 8), || random.normal());
         let mix = Array2::from_shape_simple_fn((8, 8), || random.normal());
-        let all = input_share(raw.dot(&mix).view(), raw.view()).unwrap();
+        let (all, _) = input_share(raw.dot(&mix).view(), raw.view()).unwrap();
         assert!(all > 0.999, "{all}");
-        let half = input_share(raw.slice_axis(Axis(1), Slice::from(..4)), raw.view()).unwrap();
+        let (half, interval) =
+            input_share(raw.slice_axis(Axis(1), Slice::from(..4)), raw.view()).unwrap();
+        assert!(interval.unwrap().contains(0.5), "{interval:?}");
         assert!((half - 0.5).abs() < 0.06, "{half}");
         let noise = Array2::from_shape_simple_fn((600, 8), || random.normal());
-        assert!(input_share(noise.view(), raw.view()).unwrap().abs() < 0.05);
+        assert!(input_share(noise.view(), raw.view()).unwrap().0.abs() < 0.05);
         let labels: Vec<usize> = raw.outer_iter().map(|r| usize::from(r[0] > 0.0)).collect();
         // The sign of a normal number: 2/π of its variance is linear in it.
-        let label = label_share(raw.view(), &labels).unwrap();
+        let (label, _) = label_share(raw.view(), &labels).unwrap();
         assert!((label - 2.0 / std::f64::consts::PI).abs() < 0.06, "{label}");
         assert!(input_share(raw.view(), Array2::zeros((600, 3)).view()).is_none());
         assert!(label_share(raw.view(), &[0; 600]).is_none());
