@@ -3,7 +3,8 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+
+use crate::openapi::{OpenAiError, OpenAiErrorBody, Problem, TeiError};
 
 /// Result of a handler.
 pub(crate) type Answer<T> = Result<T, Fault>;
@@ -81,14 +82,19 @@ impl Fault {
     /// The answer to a request for `path`, in the form of its protocol.
     pub(crate) fn render(&self, path: &str) -> Response {
         let mut status = self.status();
-        let (body, content) =
+        let mut content = "application/json";
+        let mut response =
             if matches!(path, "/v1/embeddings" | "/embeddings") || path.starts_with("/v1/models") {
-                (self.openai(), "application/json")
-            } else if path.starts_with("/v1/") || matches!(path, "/ready" | "/metrics") {
+                Json(self.openai()).into_response()
+            } else if path.starts_with("/v1/")
+                || path.starts_with("/page/")
+                || matches!(path, "/ready" | "/metrics" | "/openapi.json")
+            {
+                content = "application/problem+json";
                 let title = status.canonical_reason().unwrap_or("Error");
-                let body = json!({"type": "about:blank", "title": title, "status": status.as_u16(),
-                              "detail": self.message});
-                (body, "application/problem+json")
+                let detail = self.message.clone();
+                Json(Problem { r#type: "about:blank", title, status: status.as_u16(), detail })
+                    .into_response()
             } else {
                 let (error_type, own) = match self.kind {
                     Kind::Invalid => ("Validation", StatusCode::UNPROCESSABLE_ENTITY),
@@ -99,9 +105,9 @@ impl Fault {
                     _ => ("Validation", status),
                 };
                 status = own;
-                (json!({"error": self.message, "error_type": error_type}), "application/json")
+                Json(TeiError { error: self.message.clone(), error_type }).into_response()
             };
-        let mut response = (status, Json(body)).into_response();
+        *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content));
         match self.kind {
@@ -116,15 +122,16 @@ impl Fault {
         response
     }
 
-    fn openai(&self) -> Value {
-        let (kind, code) = match self.kind {
+    fn openai(&self) -> OpenAiError {
+        let (r#type, code) = match self.kind {
             Kind::Unauthorized => ("invalid_request_error", Some("invalid_api_key")),
             Kind::NotFound => ("invalid_request_error", Some("model_not_found")),
             Kind::Overloaded(_) => ("rate_limit_error", Some("rate_limit_exceeded")),
             Kind::Deadline | Kind::Unavailable | Kind::Internal => ("server_error", None),
             _ => ("invalid_request_error", None),
         };
-        json!({"error": {"message": self.message, "type": kind, "param": null, "code": code}})
+        let message = self.message.clone();
+        OpenAiError { error: OpenAiErrorBody { message, r#type, param: None, code } }
     }
 }
 

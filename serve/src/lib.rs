@@ -9,7 +9,7 @@
 //! | `/embed`, `/similarity`, `/tokenize`, `/decode`, `/info`, `/health`, `POST /` | Text Embeddings Inference's | its own |
 //! | `/v1/embed` | lines of JSON, of any number | problem details |
 //! | `/v1/learners…` | learners, see [`protocols`] | problem details, RFC 9457 |
-//! | `/ready`, `/metrics` | readiness, Prometheus's text format | problem details |
+//! | `/ready`, `/metrics`, `/openapi.json` | readiness, Prometheus's text format, all routes in OpenAPI 3.1 | problem details |
 //! | `GET /` | the teaching page | |
 #![forbid(unsafe_code)]
 
@@ -20,6 +20,7 @@ mod config;
 mod error;
 mod fault;
 mod metrics;
+mod openapi;
 mod page;
 pub mod protocols;
 mod server;

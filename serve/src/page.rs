@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::header;
 use axum::response::IntoResponse;
-use axum::routing::get;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use crate::fault::{Answer, Fault, Kind};
+use crate::openapi::{Problems, TeiErrors};
 use crate::protocols::tei;
 use crate::server::App;
 
@@ -26,12 +30,29 @@ const FILES: [(&str, &str, &str); 6] = [
 ];
 const INDEX: &str = include_str!("../web/index.html");
 
-pub(crate) fn router() -> Router<Arc<App>> {
-    let index = get(|| async { file("text/html; charset=utf-8", INDEX) }).post(tei::either);
-    let router = Router::new().route("/", index);
-    FILES.into_iter().fold(router, |router, (path, kind, text)| {
-        router.route(path, get(move || async move { file(kind, text) }))
-    })
+pub(crate) fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(index, tei::either)).routes(routes!(part))
+}
+
+/// The teaching page.
+#[utoipa::path(get, path = "/", tag = "page",
+    responses((status = 200, description = "HTML", body = String, content_type = "text/html"),
+              TeiErrors))]
+async fn index() -> impl IntoResponse {
+    file("text/html; charset=utf-8", INDEX)
+}
+
+/// A file of the teaching page.
+#[utoipa::path(get, path = "/page/{file}", tag = "page",
+    params(("file" = String, Path, description = "The file's name")),
+    responses((status = 200, description = "The file", content(
+        (String = "text/css"), (String = "text/javascript"), (String = "image/svg+xml"))), Problems))]
+async fn part(name: Result<Path<String>, PathRejection>) -> Answer<impl IntoResponse> {
+    let Path(name) = name.map_err(|error| Fault::invalid(error.body_text()))?;
+    let found = FILES.iter().find(|(path, _, _)| path.strip_prefix("/page/") == Some(&*name));
+    let &(_, kind, text) =
+        found.ok_or_else(|| Fault::new(Kind::NotFound, "the page has no such file"))?;
+    Ok(file(kind, text))
 }
 
 fn file(kind: &'static str, text: &'static str) -> impl IntoResponse {

@@ -11,17 +11,20 @@ use futures_util::{StreamExt, stream};
 use offshoot::{Prompt, Truncation};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::IntoParams;
 
 use crate::batching::Row;
 use crate::bundles::{Cut, Model};
 use crate::fault::{Answer, Fault, Kind};
+use crate::openapi::Problems;
 use crate::server::App;
 
 const TYPE: &str = "application/x-ndjson";
 /// Lines that are embedded together.
 const LINES: usize = 64;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Choice {
     model: Option<String>,
     dimensions: Option<usize>,
@@ -46,6 +49,12 @@ struct Run {
     ended: bool,
 }
 
+/// Embeddings of a stream of texts, line by line, of any length.
+#[utoipa::path(post, path = "/v1/embed", tag = "bulk", params(Choice),
+    request_body(content = String, content_type = TYPE, description =
+        "Lines of JSON: a text, or `{\"id\": …, \"text\": …}`"),
+    responses((status = 200, description = "A line for each: `index`, `id`, `embedding` or `error`",
+               body = String, content_type = TYPE), Problems))]
 pub(super) async fn embed(
     State(app): State<Arc<App>>,
     query: Result<Query<Choice>, axum::extract::rejection::QueryRejection>,

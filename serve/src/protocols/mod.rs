@@ -11,35 +11,39 @@ pub(crate) mod tei;
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
-use axum::{Json, Router};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::{OpenApi, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use crate::fault::{Fault, Kind};
+use crate::fault::{Answer, Fault, Kind};
+use crate::openapi::{self, Api, Problems};
 use crate::server::App;
 
 pub(crate) use body::Body;
 
-/// All routes but the page's.
-pub(crate) fn router() -> Router<Arc<App>> {
-    Router::new()
-        .route("/v1/embeddings", post(openai::embeddings))
-        .route("/embeddings", post(openai::embeddings))
-        .route("/v1/embed", post(bulk::embed))
-        .route("/v1/models", get(openai::models))
-        .route("/v1/models/{name}", get(openai::model))
-        .route("/embed", post(tei::embed))
-        .route("/similarity", post(tei::similarity))
-        .route("/tokenize", post(tei::tokenize))
-        .route("/decode", post(tei::decode))
-        .route("/info", get(tei::info))
-        .route("/health", get(tei::health))
-        .route("/ready", get(ready))
-        .route("/metrics", get(metrics))
-        .nest("/v1/learners", learners::router())
+/// All routes but the page's, with what they take and give.
+pub(crate) fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(Api::openapi())
+        .routes(routes!(openai::embeddings))
+        .routes(routes!(openai::short))
+        .routes(routes!(bulk::embed))
+        .routes(routes!(openai::models))
+        .routes(routes!(openai::model))
+        .routes(routes!(tei::embed))
+        .routes(routes!(tei::similarity))
+        .routes(routes!(tei::tokenize))
+        .routes(routes!(tei::decode))
+        .routes(routes!(tei::info))
+        .routes(routes!(tei::health))
+        .routes(routes!(ready))
+        .routes(routes!(metrics))
+        .routes(routes!(openapi::document))
+        .merge(learners::router())
         .fallback(nothing)
 }
 
@@ -47,13 +51,26 @@ async fn nothing() -> Fault {
     Fault::new(Kind::NotFound, "there is nothing at this address")
 }
 
-async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
+/// That the service takes requests.
+#[derive(Debug, Serialize, ToSchema)]
+struct Ready {
+    ready: bool,
+}
+
+/// Whether new requests are to be sent here.
+#[utoipa::path(get, path = "/ready", tag = "service",
+    responses((status = 200, description = "They are", body = Ready), Problems))]
+async fn ready(State(app): State<Arc<App>>) -> Answer<Json<Ready>> {
     match app.is_draining() {
-        false => Ok(Json(json!({"ready": true}))),
+        false => Ok(Json(Ready { ready: true })),
         true => Err(Fault::new(Kind::Unavailable, "the service ends")),
     }
 }
 
+/// Counters and durations.
+#[utoipa::path(get, path = "/metrics", tag = "service",
+    responses((status = 200, description = "Prometheus's text format 0.0.4", body = String),
+              Problems))]
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     let text = app.metrics.text(app.bundles.waiting());
     (StatusCode::OK, [(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)

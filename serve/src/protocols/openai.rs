@@ -2,25 +2,28 @@
 
 use std::sync::Arc;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use offshoot::bundle::Modality;
 use offshoot::{Prompt, Truncation};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Body;
 use crate::batching::Row;
 use crate::bundles::{Cut, Model};
 use crate::fault::{Answer, Fault, Kind};
+use crate::openapi::OpenAiErrors;
 use crate::server::App;
 use crate::server::layers::Deadline;
 
 /// What is embedded.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = EmbedInput)]
 pub(super) enum Input {
     Text(String),
     Ids(Vec<u32>),
@@ -28,7 +31,7 @@ pub(super) enum Input {
     ManyIds(Vec<Vec<u32>>),
 }
 
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Encoding {
     #[default]
@@ -36,13 +39,64 @@ enum Encoding {
     Base64,
 }
 
-#[derive(Debug, Deserialize)]
+/// Texts or token ids to embed.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = EmbeddingsRequest)]
 pub(super) struct Request {
     input: Input,
     model: Option<String>,
     #[serde(default)]
     encoding_format: Option<Encoding>,
     dimensions: Option<usize>,
+}
+
+/// A vector, as the client asked for it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+enum Vector {
+    Float(Vec<f32>),
+    /// Little-endian floats of 32 bits in base64.
+    Base64(String),
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Embedding {
+    object: &'static str,
+    index: usize,
+    embedding: Vector,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Usage {
+    prompt_tokens: usize,
+    total_tokens: usize,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Embeddings {
+    object: &'static str,
+    data: Vec<Embedding>,
+    model: String,
+    usage: Usage,
+}
+
+/// A bundle that is served, with what this service knows besides.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ModelInfo {
+    id: String,
+    object: &'static str,
+    created: u64,
+    owned_by: &'static str,
+    dimensions: usize,
+    /// `text`, `image` or `signal`.
+    reads: &'static str,
+    digest: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Models {
+    object: &'static str,
+    data: Vec<ModelInfo>,
 }
 
 /// Tokens of what a client sent.
@@ -88,11 +142,35 @@ pub(super) fn check_count(app: &App, count: usize) -> Answer<()> {
     }
 }
 
+/// Embeddings of texts or token ids.
+#[utoipa::path(post, path = "/v1/embeddings", tag = "OpenAI", request_body = Request,
+    responses((status = 200, description = "A vector for each input", body = Embeddings),
+              OpenAiErrors))]
 pub(super) async fn embeddings(
+    state: State<Arc<App>>,
+    deadline: Extension<Deadline>,
+    body: Body<Request>,
+) -> Answer<Json<Embeddings>> {
+    answer(state, deadline, body).await
+}
+
+/// `/v1/embeddings` for clients that are given the address without `/v1`.
+#[utoipa::path(post, path = "/embeddings", tag = "OpenAI", request_body = Request,
+    responses((status = 200, description = "A vector for each input", body = Embeddings),
+              OpenAiErrors))]
+pub(super) async fn short(
+    state: State<Arc<App>>,
+    deadline: Extension<Deadline>,
+    body: Body<Request>,
+) -> Answer<Json<Embeddings>> {
+    answer(state, deadline, body).await
+}
+
+async fn answer(
     State(app): State<Arc<App>>,
     Extension(Deadline(deadline)): Extension<Deadline>,
     Body(request): Body<Request>,
-) -> Answer<Json<Value>> {
+) -> Answer<Json<Embeddings>> {
     let model = app.bundles.get(request.model.as_deref())?;
     let dimensions = model.dimensions(request.dimensions)?;
     let rows = rows(&app, &model, request.input, Prompt::Default, Truncation::Cut).await?;
@@ -101,40 +179,52 @@ pub(super) async fn embeddings(
     let cut = Cut { dimensions, normalize: model.manifest.normalized };
     let vectors = model.embed(rows, deadline, cut).await?;
     let encoding = request.encoding_format.unwrap_or_default();
-    let data: Vec<Value> = vectors
+    let data = vectors
         .into_iter()
         .enumerate()
         .map(|(index, vector)| {
             let embedding = match encoding {
-                Encoding::Float => json!(vector),
+                Encoding::Float => Vector::Float(vector),
                 Encoding::Base64 => {
                     let bytes: Vec<u8> = vector.iter().flat_map(|v| v.to_le_bytes()).collect();
-                    Value::String(STANDARD.encode(bytes))
+                    Vector::Base64(STANDARD.encode(bytes))
                 }
             };
-            json!({"object": "embedding", "index": index, "embedding": embedding})
+            Embedding { object: "embedding", index, embedding }
         })
         .collect();
-    Ok(Json(json!({
-        "object": "list", "data": data, "model": model.name,
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-    })))
+    let usage = Usage { prompt_tokens: tokens, total_tokens: tokens };
+    Ok(Json(Embeddings { object: "list", data, model: model.name.clone(), usage }))
 }
 
-fn described(model: &Model) -> Value {
-    json!({"id": model.name, "object": "model", "created": 0, "owned_by": "offshoot",
-           "dimensions": model.manifest.embedding_size, "reads": model.manifest.modality.name(),
-           "digest": model.digest})
+fn described(model: &Model) -> ModelInfo {
+    ModelInfo {
+        id: model.name.clone(),
+        object: "model",
+        created: 0,
+        owned_by: "offshoot",
+        dimensions: model.manifest.embedding_size,
+        reads: model.manifest.modality.name(),
+        digest: model.digest.clone(),
+    }
 }
 
-pub(super) async fn models(State(app): State<Arc<App>>) -> Json<Value> {
-    let data: Vec<Value> = app.bundles.all().map(|model| described(&model)).collect();
-    Json(json!({"object": "list", "data": data}))
+/// The bundles that are served.
+#[utoipa::path(get, path = "/v1/models", tag = "OpenAI",
+    responses((status = 200, description = "All models", body = Models), OpenAiErrors))]
+pub(super) async fn models(State(app): State<Arc<App>>) -> Json<Models> {
+    let data = app.bundles.all().map(|model| described(&model)).collect();
+    Json(Models { object: "list", data })
 }
 
+/// A bundle that is served.
+#[utoipa::path(get, path = "/v1/models/{name}", tag = "OpenAI",
+    params(("name" = String, Path, description = "The model's name")),
+    responses((status = 200, description = "The model", body = ModelInfo), OpenAiErrors))]
 pub(super) async fn model(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-) -> Answer<Json<Value>> {
+    name: Result<Path<String>, PathRejection>,
+) -> Answer<Json<ModelInfo>> {
+    let Path(name) = name.map_err(|error| Fault::invalid(error.body_text()))?;
     Ok(Json(described(&*app.bundles.get(Some(&name))?)))
 }

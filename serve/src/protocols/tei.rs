@@ -6,26 +6,29 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use offshoot::bundle::Pooling;
 use offshoot::{Prompt, Truncation};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Body;
 use super::openai::{Input, check_count, rows};
 use crate::batching::Row;
 use crate::bundles::Cut;
 use crate::fault::{Answer, Fault, Kind};
+use crate::openapi::TeiErrors;
 use crate::server::App;
 use crate::server::layers::Deadline;
 
 /// `POST /`: clients that know only an address send either there.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = EmbedOrSimilarity)]
 pub(crate) enum Either {
     Similarity(Similarity),
     Embed(Embed),
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = EmbedRequest)]
 pub(crate) struct Embed {
     inputs: Input,
     truncate: Option<bool>,
@@ -34,26 +37,27 @@ pub(crate) struct Embed {
     dimensions: Option<usize>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = SimilarityRequest)]
 pub(crate) struct Similarity {
     inputs: Compared,
     parameters: Option<Parameters>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 struct Compared {
     source_sentence: String,
     sentences: Vec<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 struct Parameters {
     truncate: Option<bool>,
     prompt_name: Option<String>,
 }
 
 /// One or many.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(untagged)]
 enum OneOrMany<T> {
     One(T),
@@ -69,17 +73,70 @@ impl<T> OneOrMany<T> {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = TokenizeRequest)]
 pub(super) struct Tokenize {
     inputs: OneOrMany<String>,
     add_special_tokens: Option<bool>,
     prompt_name: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = DecodeRequest)]
 pub(super) struct Decode {
     ids: OneOrMany<Vec<u32>>,
     skip_special_tokens: Option<bool>,
+}
+
+/// Vectors, or cosines of a similarity.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum Numbers {
+    Vectors(Vec<Vec<f32>>),
+    Cosines(Vec<f32>),
+}
+
+/// A token, and where in the text it stands, in characters.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Token {
+    id: u32,
+    text: String,
+    special: bool,
+    #[schema(required)]
+    start: Option<usize>,
+    #[schema(required)]
+    stop: Option<usize>,
+}
+
+#[derive(Debug, Default, Serialize, ToSchema)]
+struct EmbeddingType {
+    /// `cls`, `mean` or `last_token`.
+    pooling: &'static str,
+}
+
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = ModelType)]
+struct Type {
+    embedding: EmbeddingType,
+}
+
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(super) struct Info {
+    model_id: String,
+    model_sha: String,
+    model_dtype: &'static str,
+    served_model_name: String,
+    model_type: Type,
+    max_concurrent_requests: usize,
+    max_input_length: usize,
+    max_batch_tokens: usize,
+    max_batch_requests: Option<usize>,
+    max_client_batch_size: usize,
+    auto_truncate: bool,
+    tokenization_workers: usize,
+    version: &'static str,
+    sha: Option<String>,
+    docker_label: Option<String>,
 }
 
 /// Texts are cut unless a client refuses it.
@@ -91,22 +148,31 @@ fn prompt(name: Option<String>) -> Prompt {
     name.map_or(Prompt::Default, Prompt::Named)
 }
 
+/// Embeds or compares, as the body says.
+#[utoipa::path(post, path = "/", tag = "Text Embeddings Inference", request_body = Either,
+    responses((status = 200, description = "Vectors or cosines", body = Numbers), TeiErrors))]
 pub(crate) async fn either(
     state: State<Arc<App>>,
     deadline: Extension<Deadline>,
     Body(request): Body<Either>,
-) -> Answer<Json<Value>> {
-    match request {
-        Either::Similarity(request) => similarity(state, deadline, Body(request)).await,
-        Either::Embed(request) => embed(state, deadline, Body(request)).await,
-    }
+) -> Answer<Json<Numbers>> {
+    Ok(Json(match request {
+        Either::Similarity(request) => {
+            Numbers::Cosines(similarity(state, deadline, Body(request)).await?.0)
+        }
+        Either::Embed(request) => Numbers::Vectors(embed(state, deadline, Body(request)).await?.0),
+    }))
 }
 
+/// Embeddings of texts or token ids.
+#[utoipa::path(post, path = "/embed", tag = "Text Embeddings Inference", request_body = Embed,
+    responses((status = 200, description = "A vector for each input", body = Vec<Vec<f32>>),
+              TeiErrors))]
 pub(super) async fn embed(
     State(app): State<Arc<App>>,
     Extension(Deadline(deadline)): Extension<Deadline>,
     Body(request): Body<Embed>,
-) -> Answer<Json<Value>> {
+) -> Answer<Json<Vec<Vec<f32>>>> {
     let model = app.bundles.get(None)?;
     let normalize = request.normalize.unwrap_or(true);
     if !normalize && model.manifest.normalized {
@@ -119,14 +185,19 @@ pub(super) async fn embed(
     let rows = rows(&app, &model, request.inputs, prompt, truncation(request.truncate)).await?;
     let rows = rows.into_iter().map(Row::Tokens).collect();
     let vectors = model.embed(rows, deadline, Cut { dimensions, normalize }).await?;
-    Ok(Json(json!(vectors)))
+    Ok(Json(vectors))
 }
 
+/// Cosines of sentences with one.
+#[utoipa::path(post, path = "/similarity", tag = "Text Embeddings Inference",
+    request_body = Similarity,
+    responses((status = 200, description = "A cosine for each sentence", body = Vec<f32>),
+              TeiErrors))]
 pub(super) async fn similarity(
     State(app): State<Arc<App>>,
     Extension(Deadline(deadline)): Extension<Deadline>,
     Body(request): Body<Similarity>,
-) -> Answer<Json<Value>> {
+) -> Answer<Json<Vec<f32>>> {
     let model = app.bundles.get(None)?;
     let Compared { source_sentence, sentences } = request.inputs;
     check_count(&app, sentences.len())?;
@@ -141,13 +212,17 @@ pub(super) async fn similarity(
         return Err(Fault::internal("a request has no vectors"));
     };
     let dot = |other: &Vec<f32>| source.iter().zip(other).map(|(a, b)| a * b).sum::<f32>();
-    Ok(Json(json!(others.iter().map(dot).collect::<Vec<f32>>())))
+    Ok(Json(others.iter().map(dot).collect()))
 }
 
+/// Tokens of texts, with where they stand.
+#[utoipa::path(post, path = "/tokenize", tag = "Text Embeddings Inference", request_body = Tokenize,
+    responses((status = 200, description = "Tokens of each text", body = Vec<Vec<Token>>),
+              TeiErrors))]
 pub(super) async fn tokenize(
     State(app): State<Arc<App>>,
     Body(request): Body<Tokenize>,
-) -> Answer<Json<Value>> {
+) -> Answer<Json<Vec<Vec<Token>>>> {
     let model = app.bundles.get(None)?;
     let texts = request.inputs.into_vec();
     check_count(&app, texts.len())?;
@@ -165,26 +240,26 @@ pub(super) async fn tokenize(
             let mut rows = Vec::with_capacity(texts.len());
             for text in texts {
                 let tokens = encoder.token_spans(&format!("{before}{text}"), special)?;
-                let row: Vec<Value> = tokens
-                    .into_iter()
-                    .map(|t| {
-                        let (start, stop) = t.span.unzip();
-                        json!({"id": t.id, "text": t.text, "special": t.special, "start": start,
-                               "stop": stop})
-                    })
-                    .collect();
-                rows.push(row);
+                let token = |t: offshoot::TokenSpan| {
+                    let (start, stop) = t.span.unzip();
+                    Token { id: t.id, text: t.text, special: t.special, start, stop }
+                };
+                rows.push(tokens.into_iter().map(token).collect());
             }
             Ok(rows)
         })
         .await?;
-    Ok(Json(json!(rows)))
+    Ok(Json(rows))
 }
 
+/// Texts of token ids.
+#[utoipa::path(post, path = "/decode", tag = "Text Embeddings Inference", request_body = Decode,
+    responses((status = 200, description = "A text for each row of ids", body = Vec<String>),
+              TeiErrors))]
 pub(super) async fn decode(
     State(app): State<Arc<App>>,
     Body(request): Body<Decode>,
-) -> Answer<Json<Value>> {
+) -> Answer<Json<Vec<String>>> {
     let model = app.bundles.get(None)?;
     let rows = request.ids.into_vec();
     check_count(&app, rows.len())?;
@@ -198,10 +273,13 @@ pub(super) async fn decode(
             Ok(rows.iter().map(decode).collect::<offshoot::Result<_>>()?)
         })
         .await?;
-    Ok(Json(json!(texts)))
+    Ok(Json(texts))
 }
 
-pub(super) async fn info(State(app): State<Arc<App>>) -> Answer<Json<Value>> {
+/// What is served, and within which limits.
+#[utoipa::path(get, path = "/info", tag = "Text Embeddings Inference",
+    responses((status = 200, description = "The first bundle", body = Info), TeiErrors))]
+pub(super) async fn info(State(app): State<Arc<App>>) -> Answer<Json<Info>> {
     let model = app.bundles.get(None)?;
     let pooling = match model.manifest.pooling {
         Pooling::Cls => "cls",
@@ -209,19 +287,26 @@ pub(super) async fn info(State(app): State<Arc<App>>) -> Answer<Json<Value>> {
         _ => "mean",
     };
     let text = model.manifest.text.as_ref();
-    Ok(Json(json!({
-        "model_id": model.name, "model_sha": model.digest, "model_dtype": "float32",
-        "served_model_name": model.name, "model_type": {"embedding": {"pooling": pooling}},
-        "max_concurrent_requests": app.config.queue_tokens,
-        "max_input_length": text.map_or(0, |text| text.max_tokens),
-        "max_batch_tokens": offshoot::BATCH_TOKENS, "max_batch_requests": null,
-        "max_client_batch_size": app.config.max_inputs, "auto_truncate": true,
-        "tokenization_workers": 1, "version": env!("CARGO_PKG_VERSION"), "sha": null,
-        "docker_label": null,
-    })))
+    Ok(Json(Info {
+        model_id: model.name.clone(),
+        model_sha: model.digest.clone(),
+        model_dtype: "float32",
+        served_model_name: model.name.clone(),
+        model_type: Type { embedding: EmbeddingType { pooling } },
+        max_concurrent_requests: app.config.queue_tokens,
+        max_input_length: text.map_or(0, |text| text.max_tokens),
+        max_batch_tokens: offshoot::BATCH_TOKENS,
+        max_client_batch_size: app.config.max_inputs,
+        auto_truncate: true,
+        tokenization_workers: 1,
+        version: env!("CARGO_PKG_VERSION"),
+        ..Info::default()
+    }))
 }
 
 /// Healthy unless the service ends.
+#[utoipa::path(get, path = "/health", tag = "Text Embeddings Inference",
+    responses((status = 200, description = "The service answers"), TeiErrors))]
 pub(super) async fn health(State(app): State<Arc<App>>) -> Answer<()> {
     match app.is_draining() {
         false => Ok(()),

@@ -8,10 +8,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
+use axum::{Extension, Router};
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::metrics::Metrics;
+use crate::openapi::Document;
 use crate::protocols;
 use crate::protocols::learners::Learners;
 use listen::Listening;
@@ -161,8 +162,10 @@ impl Reload {
 
 fn router(app: &Arc<App>) -> Router {
     let limit = app.config.max_bytes;
-    protocols::router()
-        .merge(crate::page::router())
+    let (router, api) = protocols::router().merge(crate::page::router()).split_for_parts();
+    let document = Document(serde_json::to_vec(&api).unwrap_or_default().into());
+    router
+        .layer(Extension(document))
         .layer(DefaultBodyLimit::max(limit))
         .layer(CatchPanicLayer::custom(|_| {
             Fault::internal("a handler panicked; please report it").into_response()

@@ -9,6 +9,7 @@ use ndarray::{Array2, Axis};
 use offshoot::Image;
 use offshoot::bundle::{Manifest, Modality};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::Taught;
 use crate::batching::Row;
@@ -16,15 +17,17 @@ use crate::bundles::Cut;
 use crate::fault::{Answer, Fault};
 
 /// An input. A string is a text.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = LearnerInput)]
 pub(super) enum Input {
     Text(String),
     Named(Named),
 }
 
 /// An input that says what it is.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[schema(as = NamedInput)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Named {
     /// A text.

@@ -1,5 +1,7 @@
 //! Learners over HTTP. Each belongs to the key that made it; to others it is not there.
 
+mod answers;
+mod examples;
 mod input;
 mod open;
 mod predict;
@@ -10,20 +12,24 @@ use std::collections::HashMap;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::{Path, State};
+use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
-use axum::routing::{get, post};
-use axum::{Extension, Json, Router};
+use axum::http::request::Parts;
+use axum::{Extension, Json};
 use offshoot::{LearnerOptions, Prompt};
 use offshoot_adapters::HeadKind;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::Body;
 use crate::auth::Owner;
 use crate::error::{Error, Result};
 use crate::fault::{Answer, Fault, Kind};
+use crate::openapi::Problems;
 use crate::server::App;
+use answers::{ClassCount, LearnerInfo, Listed};
 pub(crate) use open::Taught;
 
 /// Most characters of a learner's name.
@@ -66,28 +72,41 @@ impl Learners {
     }
 }
 
-pub(super) fn router() -> Router<Arc<App>> {
-    Router::new()
-        .route("/", get(list).post(create))
-        .route("/{id}", get(one).delete(delete))
-        .route("/{id}/teach", post(update::teach))
-        .route("/{id}/relabel", post(update::relabel))
-        .route("/{id}/weigh", post(update::weigh))
-        .route("/{id}/forget", post(update::forget))
-        .route("/{id}/undo", post(update::undo))
-        .route("/{id}/predict", post(predict::predict))
-        .route("/{id}/evaluate", post(predict::evaluate))
-        .route("/{id}/suggest", post(predict::suggest))
-        .route("/{id}/suspects", get(predict::suspects))
-        .route("/{id}/examples", get(predict::examples))
-        .route("/{id}/merge", post(share::merge))
-        .route("/{id}/export/head", get(share::head))
-        .route("/{id}/export/onnx", get(share::onnx))
+pub(super) fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(one, delete))
+        .routes(routes!(update::teach))
+        .routes(routes!(update::relabel))
+        .routes(routes!(update::weigh))
+        .routes(routes!(update::forget))
+        .routes(routes!(update::undo))
+        .routes(routes!(predict::predict))
+        .routes(routes!(predict::evaluate))
+        .routes(routes!(predict::suggest))
+        .routes(routes!(predict::suspects))
+        .routes(routes!(examples::examples))
+        .routes(routes!(share::merge))
+        .routes(routes!(share::head))
+        .routes(routes!(share::onnx))
+}
+
+/// The id in an address.
+struct Id(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        path.map(|Path(id)| Self(id)).map_err(|error| Fault::invalid(error.body_text()))
+    }
 }
 
 /// What a new learner is.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewLearner)]
 struct Create {
     id: String,
     model: Option<String>,
@@ -97,11 +116,15 @@ struct Create {
     keep_text: Option<bool>,
 }
 
+/// Makes a learner.
+#[utoipa::path(post, path = "/v1/learners", tag = "learners",
+    request_body = Create,
+    responses((status = 201, description = "The new learner", body = LearnerInfo), Problems))]
 async fn create(
     State(app): State<Arc<App>>,
     Extension(owner): Extension<Owner>,
     Body(request): Body<Create>,
-) -> Answer<(StatusCode, Json<Value>)> {
+) -> Answer<(StatusCode, Json<LearnerInfo>)> {
     let path = app.learners.file(&owner, &request.id)?;
     let model = app.bundles.get(request.model.as_deref())?;
     let head: HeadKind = request.head.as_deref().unwrap_or("auto").parse()?;
@@ -119,7 +142,7 @@ async fn create(
 }
 
 /// A learner's row of the list.
-async fn described(id: &str, taught: Arc<Taught>) -> Answer<Value> {
+async fn described(id: &str, taught: Arc<Taught>) -> Answer<LearnerInfo> {
     let id = id.to_owned();
     taught
         .blocking(move |taught| {
@@ -130,25 +153,35 @@ async fn described(id: &str, taught: Arc<Taught>) -> Answer<Value> {
             let count = |with: bool| -> u64 {
                 labels.iter().filter(|(l, _)| l.is_some() == with).map(|(_, n)| n).sum()
             };
-            let classes: Vec<Value> = labels
-                .iter()
-                .filter_map(|(label, n)| Some(json!({"label": label.as_ref()?, "examples": n})))
-                .collect();
-            Ok(json!({
-                "id": id, "model": taught.model.name, "reads": taught.model.manifest.modality.name(),
-                "head": info.head, "dimensions": info.encoder.dimensions,
-                "prompt": info.encoder.prompt, "keeps_text": info.keeps_text,
-                "encoder_digest": info.encoder.digest, "revision": revision, "classes": classes,
-                "examples": count(true), "unlabelled": count(false),
-            }))
+            let (examples, unlabelled) = (count(true), count(false));
+            let class = |(label, examples): (Option<String>, u64)| {
+                Some(ClassCount { label: label?, examples })
+            };
+            Ok(LearnerInfo {
+                id,
+                model: taught.model.name.clone(),
+                reads: taught.model.manifest.modality.name(),
+                head: info.head.to_string(),
+                dimensions: info.encoder.dimensions,
+                prompt: info.encoder.prompt,
+                keeps_text: info.keeps_text,
+                encoder_digest: info.encoder.digest,
+                revision,
+                classes: labels.into_iter().filter_map(class).collect(),
+                examples,
+                unlabelled,
+            })
         })
         .await
 }
 
+/// The learners of this key.
+#[utoipa::path(get, path = "/v1/learners", tag = "learners",
+    responses((status = 200, description = "All, by id", body = answers::Learners), Problems))]
 async fn list(
     State(app): State<Arc<App>>,
     Extension(owner): Extension<Owner>,
-) -> Answer<Json<Value>> {
+) -> Answer<Json<answers::Learners>> {
     let folder = app.learners.folder.join(&owner.0);
     let ids = tokio::task::spawn_blocking(move || {
         let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
@@ -168,23 +201,34 @@ async fn list(
             Ok(taught) => described(&id, taught).await,
             Err(fault) => Err(fault),
         };
-        learners.push(found.unwrap_or_else(|fault| json!({"id": id, "problem": fault.message})));
+        learners.push(match found {
+            Ok(learner) => Listed::Usable(learner),
+            Err(fault) => Listed::Unusable { id, problem: fault.message },
+        });
     }
-    Ok(Json(json!({"learners": learners})))
+    Ok(Json(answers::Learners { learners }))
 }
 
+/// A learner.
+#[utoipa::path(get, path = "/v1/learners/{id}", tag = "learners",
+    params(("id" = String, Path, description = "The learner's id")),
+    responses((status = 200, description = "The learner", body = LearnerInfo), Problems))]
 async fn one(
     State(app): State<Arc<App>>,
     Extension(owner): Extension<Owner>,
-    Path(id): Path<String>,
-) -> Answer<Json<Value>> {
+    Id(id): Id,
+) -> Answer<Json<LearnerInfo>> {
     Ok(Json(described(&id, open::get(&app, &owner, &id).await?).await?))
 }
 
+/// Deletes a learner for good.
+#[utoipa::path(delete, path = "/v1/learners/{id}", tag = "learners",
+    params(("id" = String, Path, description = "The learner's id")),
+    responses((status = 204, description = "It is gone"), Problems))]
 async fn delete(
     State(app): State<Arc<App>>,
     Extension(owner): Extension<Owner>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Answer<StatusCode> {
     let path = app.learners.file(&owner, &id)?;
     app.learners.let_go(&path);

@@ -2,31 +2,34 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::{Extension, Json};
 use ndarray::Array2;
-use offshoot::learner::{ExampleFilter, Uncertainty};
+use offshoot::learner::Uncertainty;
 use offshoot_adapters::metrics::{ClassificationReport, ConfusionMatrix, ProbabilityReport};
 use offshoot_adapters::most_likely;
 use offshoot_adapters::selection::{Diverse, uncertain};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
+use super::answers::{
+    Evaluation, Prediction, Predictions, Suggestion, Suggestions, Suspect, Suspects,
+};
 use super::input::{Input, embed};
 use super::update::{Lesson, inputs};
-use super::{Taught, open};
+use super::{Id, Taught, open};
 use crate::auth::Owner;
-use crate::fault::{Answer, Fault, Kind};
+use crate::fault::{Answer, Fault};
+use crate::openapi::Problems;
 use crate::protocols::Body;
 use crate::protocols::openai::check_count;
 use crate::server::App;
 use crate::server::layers::Deadline;
 
-/// Most examples of a page of the list.
-const PAGE: usize = 1000;
-
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PredictRequest)]
 pub(super) struct Predict {
     inputs: Vec<Input>,
     /// A set of labels that holds the true one with this probability is told.
@@ -35,13 +38,18 @@ pub(super) struct Predict {
     false_accepts: Option<f64>,
 }
 
+/// What the learner says of inputs.
+#[utoipa::path(post, path = "/v1/learners/{id}/predict", tag = "learners",
+    params(("id" = String, Path, description = "The learner's id")),
+    request_body = Predict,
+    responses((status = 200, description = "A prediction for each", body = Predictions), Problems))]
 pub(super) async fn predict(
     State(app): State<Arc<App>>,
     Extension(owner): Extension<Owner>,
     Extension(Deadline(deadline)): Extension<Deadline>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Body(request): Body<Predict>,
-) -> Answer<Json<Value>> {
+) -> Answer<Json<Predictions>> {
     check_count(&app, request.inputs.len())?;
     let taught = open::get(&app, &owner, &id).await?;
     let vectors = embed(&taught, request.inputs, deadline).await?;
@@ -64,35 +72,38 @@ pub(super) async fn predict(
             let (class, probability) = most_likely(row);
             let all: Map<String, Value> =
                 classes.names().iter().cloned().zip(row.iter().map(|p| json!(p))).collect();
-            let mut answer = json!({"label": classes.name(class), "probability": probability,
-                                    "probabilities": all});
-            if let Some(set) = sets.as_ref().and_then(|sets| sets.get(i)) {
-                let names: Vec<&str> = set.iter().map(|&class| classes.name(class)).collect();
-                answer["set"] = json!(names);
-            }
-            if let Some(known) = known.as_ref().and_then(|known| known.get(i)) {
-                answer["known"] = json!(known);
-            }
-            answer
+            let set = sets
+                .as_ref()
+                .and_then(|sets| sets.get(i))
+                .map(|set| set.iter().map(|&class| classes.name(class).to_owned()).collect());
+            let known = known.as_ref().and_then(|known| known.get(i)).copied();
+            let label = classes.name(class).to_owned();
+            Prediction { label, probability, probabilities: all, set, known }
         };
-        let predictions: Vec<Value> = probabilities.outer_iter().enumerate().map(of).collect();
-        Ok(Json(json!({"predictions": predictions, "head": head.head.kind().name()})))
+        let predictions = probabilities.outer_iter().enumerate().map(of).collect();
+        Ok(Json(Predictions { predictions, head: head.head.kind().name() }))
     };
     taught.blocking(work).await
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = EvaluateRequest)]
 pub(super) struct Evaluate {
     examples: Vec<Lesson>,
 }
 
+/// How right the learner is on labelled examples, which it does not learn.
+#[utoipa::path(post, path = "/v1/learners/{id}/evaluate", tag = "learners",
+    params(("id" = String, Path, description = "The learner's id")),
+    request_body = Evaluate,
+    responses((status = 200, description = "The report", body = Evaluation), Problems))]
 pub(super) async fn evaluate(
     State(app): State<Arc<App>>,
     Extension(owner): Extension<Owner>,
     Extension(Deadline(deadline)): Extension<Deadline>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Body(Evaluate { mut examples }): Body<Evaluate>,
-) -> Answer<Json<Value>> {
+) -> Answer<Json<Evaluation>> {
     check_count(&app, examples.len())?;
     let taught = open::get(&app, &owner, &id).await?;
     let inputs = inputs(&mut examples)?;
@@ -116,16 +127,20 @@ pub(super) async fn evaluate(
         let confusion = ConfusionMatrix::new(classes, &truth, &predicted)?;
         let trust = ProbabilityReport::new(probabilities.view(), &truth)?;
         let cells: Vec<_> = confusion.cells().collect();
-        Ok(Json(json!({
-            "examples": truth.len(), "report": ClassificationReport::from(&confusion),
-            "probabilities": trust, "confusion_cells": cells,
-        })))
+        let value = |value: serde_json::Result<Value>| value.map_err(Fault::internal);
+        Ok(Json(Evaluation {
+            examples: truth.len(),
+            report: value(serde_json::to_value(ClassificationReport::from(&confusion)))?,
+            probabilities: value(serde_json::to_value(trust))?,
+            confusion_cells: value(serde_json::to_value(cells))?,
+        }))
     };
     taught.blocking(work).await
 }
 
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = SuggestBy)]
 enum By {
     #[default]
     Margin,
@@ -133,8 +148,9 @@ enum By {
     Diverse,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = SuggestRequest)]
 pub(super) struct Suggest {
     inputs: Vec<Input>,
     count: Option<usize>,
@@ -144,13 +160,18 @@ pub(super) struct Suggest {
     seed: u64,
 }
 
+/// Which of the inputs to label next.
+#[utoipa::path(post, path = "/v1/learners/{id}/suggest", tag = "learners",
+    params(("id" = String, Path, description = "The learner's id")),
+    request_body = Suggest,
+    responses((status = 200, description = "The most useful first", body = Suggestions), Problems))]
 pub(super) async fn suggest(
     State(app): State<Arc<App>>,
     Extension(owner): Extension<Owner>,
     Extension(Deadline(deadline)): Extension<Deadline>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Body(request): Body<Suggest>,
-) -> Answer<Json<Value>> {
+) -> Answer<Json<Suggestions>> {
     check_count(&app, request.inputs.len())?;
     let taught = open::get(&app, &owner, &id).await?;
     let vectors: Array2<f32> = embed(&taught, request.inputs, deadline).await?;
@@ -167,78 +188,43 @@ pub(super) async fn suggest(
             By::Diverse => Diverse::new(vectors.view(), Some(&doubts), seed)?.take(count).collect(),
             _ => uncertain(probabilities.view(), measure)?.take(count).collect(),
         };
-        let suggestions: Vec<Value> = rows
+        let suggestions = rows
             .into_iter()
             .map(|row| {
                 let (class, probability) = most_likely(probabilities.row(row));
-                json!({"input": row, "uncertainty": doubts.get(row), "probability": probability,
-                       "label": head.head.classes().name(class)})
+                Suggestion {
+                    input: row,
+                    uncertainty: doubts.get(row).copied(),
+                    probability,
+                    label: head.head.classes().name(class).to_owned(),
+                }
             })
             .collect();
-        Ok(Json(json!({"suggestions": suggestions})))
+        Ok(Json(Suggestions { suggestions }))
     };
     taught.blocking(work).await
 }
 
+/// Examples whose label is probably wrong.
+#[utoipa::path(get, path = "/v1/learners/{id}/suspects", tag = "learners",
+    params(("id" = String, Path, description = "The learner's id")),
+    responses((status = 200, description = "The most doubtful first", body = Suspects), Problems))]
 pub(super) async fn suspects(
     State(app): State<Arc<App>>,
     Extension(owner): Extension<Owner>,
-    Path(id): Path<String>,
-) -> Answer<Json<Value>> {
+    Id(id): Id,
+) -> Answer<Json<Suspects>> {
     let work = |taught: &Taught| {
         let suspects = taught.learner.suspects()?;
-        let found: Vec<Value> = suspects
-            .found
-            .iter()
-            .take(suspects.flagged)
-            .map(|s| {
-                json!({"example": s.id.0, "label": s.label, "probability": s.probability,
-                       "suggested": s.suggested, "suggested_probability": s.suggested_probability})
-            })
-            .collect();
-        Ok(Json(json!({"suspects": found, "judged": suspects.judged, "rate": suspects.rate})))
-    };
-    open::get(&app, &owner, &id).await?.blocking(work).await
-}
-
-/// Which examples are listed.
-#[derive(Debug, Deserialize)]
-pub(super) struct Page {
-    label: Option<String>,
-    source: Option<String>,
-    after: Option<i64>,
-    limit: Option<usize>,
-}
-
-pub(super) async fn examples(
-    State(app): State<Arc<App>>,
-    Extension(owner): Extension<Owner>,
-    Path(id): Path<String>,
-    query: Result<Query<Page>, axum::extract::rejection::QueryRejection>,
-) -> Answer<Json<Value>> {
-    let Query(page) = query.map_err(|error| Fault::new(Kind::Invalid, error.to_string()))?;
-    let limit = page.limit.unwrap_or(100).min(PAGE);
-    let work = move |taught: &Taught| {
-        let filter = ExampleFilter { label: page.label, source: page.source };
-        let after = page.after.unwrap_or(0);
-        taught.learner.with_store(|store| {
-            let mut listed = Vec::new();
-            for example in store.examples(&filter) {
-                let example = example?;
-                if example.id.0 <= after {
-                    continue;
-                }
-                if listed.len() == limit {
-                    break;
-                }
-                listed.push(json!({
-                    "example": example.id.0, "label": example.label, "weight": example.weight,
-                    "source": example.source, "text": example.text,
-                    "embedding": example.embedding,
-                }));
-            }
-            Ok(Json(json!({"examples": listed})))
-        })
+        let listed = suspects.found.into_iter().take(suspects.flagged).map(|s| Suspect {
+            example: s.id.0,
+            label: s.label,
+            probability: s.probability,
+            suggested: s.suggested,
+            suggested_probability: s.suggested_probability,
+        });
+        let (judged, rate) = (suspects.judged, suspects.rate);
+        Ok(Json(Suspects { suspects: listed.collect(), judged, rate }))
     };
     open::get(&app, &owner, &id).await?.blocking(work).await
 }

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use offshoot_adapters::statistics::{Shrinkage, Statistics};
 use offshoot_adapters::{HeadFile, HeadKind, Ridge};
 use offshoot_export::{FuseOptions, fuse};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
-use super::{Taught, open};
+use super::{Id, Taught, open};
 use crate::auth::Owner;
 use crate::fault::{Answer, Fault, Kind};
+use crate::openapi::Problems;
 use crate::protocols::Body;
 use crate::server::App;
 
@@ -25,20 +27,30 @@ fn file(name: String, bytes: Vec<u8>) -> impl IntoResponse {
     (headers, bytes)
 }
 
+/// The head, to be used with its encoder.
+#[utoipa::path(get, path = "/v1/learners/{id}/export/head", tag = "learners",
+    params(("id" = String, Path, description = "The learner's id")),
+    responses((status = 200, description = "A head file", body = Vec<u8>, content_type = "application/octet-stream"),
+              Problems))]
 pub(super) async fn head(
     State(app): State<Arc<App>>,
     Extension(owner): Extension<Owner>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Answer<impl IntoResponse> {
     let taught = open::get(&app, &owner, &id).await?;
     let bytes = taught.blocking(|taught| Ok(taught.learner.head()?.to_bytes()?)).await?;
     Ok(file(format!("{id}.head"), bytes))
 }
 
+/// Encoder and head in one ONNX file.
+#[utoipa::path(get, path = "/v1/learners/{id}/export/onnx", tag = "learners",
+    params(("id" = String, Path, description = "The learner's id")),
+    responses((status = 200, description = "An ONNX file", body = Vec<u8>, content_type = "application/octet-stream"),
+              Problems))]
 pub(super) async fn onnx(
     State(app): State<Arc<App>>,
     Extension(owner): Extension<Owner>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Answer<impl IntoResponse> {
     let taught = open::get(&app, &owner, &id).await?;
     let work = |taught: &Taught| {
@@ -62,7 +74,8 @@ pub(super) async fn onnx(
     Ok(file(format!("{id}.onnx"), bytes))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = MergeRequest)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Merge {
     /// Other learners of the same key and encoder.
@@ -71,10 +84,15 @@ pub(super) struct Merge {
 }
 
 /// The head of the pooled examples of several learners, from their sums.
+#[utoipa::path(post, path = "/v1/learners/{id}/merge", tag = "learners",
+    params(("id" = String, Path, description = "The learner's id")),
+    request_body = Merge,
+    responses((status = 200, description = "A head file", body = Vec<u8>, content_type = "application/octet-stream"),
+              Problems))]
 pub(super) async fn merge(
     State(app): State<Arc<App>>,
     Extension(owner): Extension<Owner>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Body(request): Body<Merge>,
 ) -> Answer<impl IntoResponse> {
     let kind: HeadKind = request.head.as_deref().unwrap_or("discriminant").parse()?;

@@ -2,23 +2,25 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::{Extension, Json};
 use offshoot::learner::{ExampleId, NewExample};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use utoipa::ToSchema;
 
+use super::answers::{Forgotten, Revision, TeachAnswer, Undone};
 use super::input::{Input, Named, embed};
-use super::{Taught, open};
+use super::{Id, Taught, open};
 use crate::auth::Owner;
 use crate::fault::{Answer, Fault};
+use crate::openapi::Problems;
 use crate::protocols::Body;
 use crate::protocols::openai::check_count;
 use crate::server::App;
 use crate::server::layers::Deadline;
 
 /// An input with its label.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct Lesson {
     text: Option<String>,
     image: Option<String>,
@@ -48,18 +50,24 @@ impl Lesson {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = TeachRequest)]
 pub(super) struct Teach {
     examples: Vec<Lesson>,
 }
 
+/// Teaches examples, which are on disk before the answer.
+#[utoipa::path(post, path = "/v1/learners/{id}/teach", tag = "learners",
+    params(("id" = String, Path, description = "The learner's id")),
+    request_body = Teach,
+    responses((status = 200, description = "They are learned", body = TeachAnswer), Problems))]
 pub(super) async fn teach(
     State(app): State<Arc<App>>,
     Extension(owner): Extension<Owner>,
     Extension(Deadline(deadline)): Extension<Deadline>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Body(Teach { examples: mut lessons }): Body<Teach>,
-) -> Answer<Json<Value>> {
+) -> Answer<Json<TeachAnswer>> {
     check_count(&app, lessons.len())?;
     let taught = open::get(&app, &owner, &id).await?;
     let inputs = inputs(&mut lessons)?;
@@ -80,25 +88,31 @@ pub(super) async fn teach(
         taught.learner.with_store(|store| {
             let ids = store.teach_many(&examples)?;
             let ids: Vec<i64> = ids.into_iter().map(|id| id.0).collect();
-            Ok(Json(json!({"ids": ids, "revision": store.revision()?})))
+            Ok(Json(TeachAnswer { ids, revision: store.revision()? }))
         })
     };
     taught.blocking(work).await
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RelabelRequest)]
 pub(super) struct Relabel {
     example: i64,
     label: Option<String>,
 }
 
+/// Gives an example another label, or none.
+#[utoipa::path(post, path = "/v1/learners/{id}/relabel", tag = "learners",
+    params(("id" = String, Path, description = "The learner's id")),
+    request_body = Relabel,
+    responses((status = 200, description = "It has it", body = Revision), Problems))]
 pub(super) async fn relabel(
     State(app): State<Arc<App>>,
     Extension(owner): Extension<Owner>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Body(Relabel { example, label }): Body<Relabel>,
-) -> Answer<Json<Value>> {
+) -> Answer<Json<Revision>> {
     let work = move |taught: &Taught| {
         taught.learner.relabel(ExampleId(example), label.as_deref())?;
         revision(taught)
@@ -106,19 +120,25 @@ pub(super) async fn relabel(
     open::get(&app, &owner, &id).await?.blocking(work).await
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = WeighRequest)]
 pub(super) struct Weigh {
     example: i64,
     weight: f64,
 }
 
+/// Gives an example another weight.
+#[utoipa::path(post, path = "/v1/learners/{id}/weigh", tag = "learners",
+    params(("id" = String, Path, description = "The learner's id")),
+    request_body = Weigh,
+    responses((status = 200, description = "It has it", body = Revision), Problems))]
 pub(super) async fn weigh(
     State(app): State<Arc<App>>,
     Extension(owner): Extension<Owner>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Body(Weigh { example, weight }): Body<Weigh>,
-) -> Answer<Json<Value>> {
+) -> Answer<Json<Revision>> {
     let work = move |taught: &Taught| {
         taught.learner.set_weight(ExampleId(example), weight)?;
         revision(taught)
@@ -127,20 +147,26 @@ pub(super) async fn weigh(
 }
 
 /// What is forgotten: one of the three.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ForgetRequest)]
 pub(super) struct Forget {
     examples: Option<Vec<i64>>,
     label: Option<String>,
     source: Option<String>,
 }
 
+/// Forgets examples for good: some, those of a label, or those of a source.
+#[utoipa::path(post, path = "/v1/learners/{id}/forget", tag = "learners",
+    params(("id" = String, Path, description = "The learner's id")),
+    request_body = Forget,
+    responses((status = 200, description = "They are gone", body = Forgotten), Problems))]
 pub(super) async fn forget(
     State(app): State<Arc<App>>,
     Extension(owner): Extension<Owner>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Body(request): Body<Forget>,
-) -> Answer<Json<Value>> {
+) -> Answer<Json<Forgotten>> {
     let work = move |taught: &Taught| {
         taught.drop_caution();
         let learner = &taught.learner;
@@ -152,25 +178,29 @@ pub(super) async fn forget(
             (None, None, Some(source)) => learner.forget_source(&source)?,
             _ => return Err(Fault::invalid("give one of `examples`, `label` and `source`")),
         };
-        Ok(Json(json!({"forgotten": forgotten})))
+        Ok(Json(Forgotten { forgotten }))
     };
     open::get(&app, &owner, &id).await?.blocking(work).await
 }
 
+/// Takes the last update back.
+#[utoipa::path(post, path = "/v1/learners/{id}/undo", tag = "learners",
+    params(("id" = String, Path, description = "The learner's id")),
+    responses((status = 200, description = "It is undone", body = Undone), Problems))]
 pub(super) async fn undo(
     State(app): State<Arc<App>>,
     Extension(owner): Extension<Owner>,
-    Path(id): Path<String>,
-) -> Answer<Json<Value>> {
+    Id(id): Id,
+) -> Answer<Json<Undone>> {
     let work = |taught: &Taught| {
         taught.drop_caution();
         let undone = taught.learner.undo()?;
-        Ok(Json(json!({"undone": undone.action.name(), "examples": undone.examples})))
+        Ok(Json(Undone { undone: undone.action.name(), examples: undone.examples }))
     };
     open::get(&app, &owner, &id).await?.blocking(work).await
 }
 
-fn revision(taught: &Taught) -> Answer<Json<Value>> {
+fn revision(taught: &Taught) -> Answer<Json<Revision>> {
     let revision = taught.learner.with_store(|store| store.revision())?;
-    Ok(Json(json!({"revision": revision})))
+    Ok(Json(Revision { revision }))
 }
