@@ -7,5 +7,5 @@ cd "$(dirname "$0")/../../.."
 offshoot=${OFFSHOOT:-target/release/offshoot}
 "$offshoot" pretrain target/bench/pretraining/proteins.fasta --objective simclr \
     --configure width=96 --configure layers=2 --configure heads=4 --configure hidden=256 \
-    --steps 3000 --seed 0 -o models/zoo/proteins/proteins.offshoot --force
+    --max-tokens 256 --steps 1500 --seed 0 -o models/zoo/proteins/proteins.offshoot --force
 rm -r models/zoo/proteins/proteins.run
