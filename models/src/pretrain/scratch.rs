@@ -12,10 +12,10 @@ use offshoot_export::training::losses;
 
 use super::WeightedObjective;
 use super::blank::Blank;
-use super::budget::one_step;
 use super::program::{self, Settings};
 use super::schedule::Schedule;
 use super::source::Source;
+use super::step::of_one_batch;
 use crate::data::{Dataset, Example, Kind};
 use crate::encoders::{Architecture, Network, Weights};
 use crate::error::{Error, Result};
@@ -83,8 +83,12 @@ impl Learner {
         let classes = draws.classes();
         let objective: Arc<dyn Objective> = Arc::new(Labels { classes });
         let weighted = [WeightedObjective { objective: objective.clone(), weight: 1.0 }];
-        let settings =
-            Settings { weight_decay: 0.01, max_gradient_norm: Some(1.0), average_decay: None };
+        let settings = Settings {
+            weight_decay: 0.01,
+            max_gradient_norm: Some(1.0),
+            average_decay: None,
+            accumulates: false,
+        };
         let builder = program::build(&blank.encoder, &weighted, Weights::random(0), &settings)?;
         let options = TrainerOptions::new().engine(Engine::load()?);
         let trainer = Trainer::new(&builder.build()?, &options)?;
@@ -135,7 +139,7 @@ impl Learner {
             made.labels = places.iter().map(|&place| y[place] as i64).collect();
             let draw = Draw { seed: 0, step, purpose: self.objective.name() };
             let feed = self.objective.feed(&made, &self.preparation, &draw)?;
-            one_step(&mut self.trainer, &feed, schedule.rate(step))?;
+            of_one_batch(&mut self.trainer, &feed, schedule.rate(step))?;
         }
         Ok(())
     }
