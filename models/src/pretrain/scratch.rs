@@ -12,10 +12,10 @@ use offshoot_export::training::losses;
 
 use super::WeightedObjective;
 use super::blank::Blank;
-use super::budget::one_step;
 use super::program::{self, Settings};
 use super::schedule::Schedule;
 use super::source::Source;
+use super::step;
 use crate::data::{Dataset, Example, Kind};
 use crate::encoders::{Architecture, Network, Weights};
 use crate::error::{Error, Result};
@@ -83,8 +83,12 @@ impl Learner {
         let classes = draws.classes();
         let objective: Arc<dyn Objective> = Arc::new(Labels { classes });
         let weighted = [WeightedObjective { objective: objective.clone(), weight: 1.0 }];
-        let settings =
-            Settings { weight_decay: 0.01, max_gradient_norm: Some(1.0), average_decay: None };
+        let settings = Settings {
+            weight_decay: 0.01,
+            max_gradient_norm: Some(1.0),
+            average_decay: None,
+            accumulates: false,
+        };
         let builder = program::build(&blank.encoder, &weighted, Weights::random(0), &settings)?;
         let options = TrainerOptions::new().engine(Engine::load()?);
         let trainer = Trainer::new(&builder.build()?, &options)?;
@@ -120,7 +124,7 @@ impl Learner {
         let steps = (PASSES * rows.len()).div_ceil(batch).clamp(LEAST_STEPS, MOST_STEPS);
         let schedule = Schedule { steps: steps as u64, warm_up: steps as u64 / 10, peak: RATE };
         let mut order: Vec<usize> = Vec::new();
-        for step in 0..steps as u64 {
+        for at in 0..steps as u64 {
             if stop.load(Ordering::Relaxed) {
                 return Err(Error::Interrupted);
             }
@@ -133,9 +137,9 @@ impl Learner {
             let indices: Vec<usize> = places.iter().map(|&place| rows[place]).collect();
             let mut made = self.source.batch(&indices)?.0;
             made.labels = places.iter().map(|&place| y[place] as i64).collect();
-            let draw = Draw { seed: 0, step, purpose: self.objective.name() };
+            let draw = Draw { seed: 0, step: at, purpose: self.objective.name() };
             let feed = self.objective.feed(&made, &self.preparation, &draw)?;
-            one_step(&mut self.trainer, &feed, schedule.rate(step))?;
+            step::one(&mut self.trainer, &feed, schedule.rate(at))?;
         }
         Ok(())
     }

@@ -27,13 +27,9 @@ pub(super) fn take(
     rate: f32,
     objectives: &[String],
 ) -> Result<Taken> {
-    let rate = (LEARNING_RATE, Fed::from(rate));
     let mut told = Told { objectives, loss: 0.0, losses: BTreeMap::new() };
     let gradient_norm = if batches == 1 {
-        let feed = loader.next()?;
-        let mut inputs = inputs(&feed);
-        inputs.push(rate);
-        let outputs = trainer.step(&inputs)?;
+        let outputs = one(trainer, &loader.next()?, rate)?;
         told.add(&outputs)?;
         outputs.scalar("gradient_norm")?
     } else {
@@ -41,11 +37,18 @@ pub(super) fn take(
             let feed = loader.next()?;
             told.add(&trainer.run("accumulate", &inputs(&feed))?)?;
         }
-        trainer.run("update", &[rate])?.scalar("gradient_norm")?
+        trainer.run("update", &[(LEARNING_RATE, Fed::from(rate))])?.scalar("gradient_norm")?
     };
     let mean = |sum: f64| (sum / batches as f64) as f32;
     let losses = told.losses.into_iter().map(|(name, sum)| (name, mean(sum))).collect();
     Ok(Taken { loss: mean(told.loss), losses, gradient_norm })
+}
+
+/// Takes a step of one batch.
+pub(super) fn one(trainer: &mut Trainer, feed: &Feed, rate: f32) -> Result<Outputs> {
+    let mut inputs = inputs(feed);
+    inputs.push((LEARNING_RATE, Fed::from(rate)));
+    Ok(trainer.step(&inputs)?)
 }
 
 fn inputs(feed: &Feed) -> Vec<(&str, Fed<'_>)> {
