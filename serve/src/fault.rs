@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     Overloaded(u64),
     /// It took too long.
     Deadline,
+    /// The client took too long.
+    Stalled,
     /// The service is not ready.
     Unavailable,
     /// A failure of the service.
@@ -74,6 +76,7 @@ impl Fault {
             Kind::Conflict => StatusCode::CONFLICT,
             Kind::Overloaded(_) => StatusCode::TOO_MANY_REQUESTS,
             Kind::Deadline => StatusCode::GATEWAY_TIMEOUT,
+            Kind::Stalled => StatusCode::REQUEST_TIMEOUT,
             Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }

@@ -46,6 +46,14 @@ pub(super) async fn guard(
             }
         },
     };
+    let mut packed = request.headers().get_all(header::CONTENT_ENCODING).into_iter();
+    if !packed.next().is_none_or(|kind| kind == "gzip") || packed.next().is_some() {
+        return Fault::new(
+            Kind::MediaType,
+            "the body is packed in a way that is not read here; send it as it is, or by gzip",
+        )
+        .into_response();
+    }
     let deadline = Instant::now() + app.config.timeout;
     request.extensions_mut().insert(owner);
     request.extensions_mut().insert(Deadline(deadline));

@@ -1,5 +1,6 @@
 //! From a configuration to a service that listens, and its orderly end.
 
+mod connections;
 pub(crate) mod layers;
 mod listen;
 
@@ -16,6 +17,8 @@ use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
+use tower_http::decompression::RequestDecompressionLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::auth::Keys;
 use crate::bundles::Bundles;
@@ -26,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::openapi::Document;
 use crate::protocols;
 use crate::protocols::learners::Learners;
+use connections::Patience;
 use listen::Listening;
 
 /// Smaller answers are sent as they are: on one machine compressing takes longer than sending.
@@ -90,10 +94,7 @@ impl Server {
 
     /// Serves until `stop` is ready, and then until requests in progress are answered, or for
     /// [`Config::drain`] at most.
-    ///
-    /// # Errors
-    /// [`Error::Io`] when the system refuses to serve on.
-    pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+    pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) {
         let Self { app, listener } = self;
         let router = router(&app);
         let mut ending = app.draining.subscribe();
@@ -103,14 +104,19 @@ impl Server {
             stop.await;
             stopper.draining.send_replace(true);
         };
-        let serving = listener.serve(router, stopping);
+        let patience = Patience {
+            connections: app.config.connections,
+            head: app.config.head_timeout,
+            silence: app.config.body_timeout,
+        };
+        let serving = listener.serve(router, patience, stopping);
         let late = async move {
             let _ = ending.wait_for(|ending| *ending).await;
             tokio::time::sleep(drain).await;
         };
         tokio::select! {
-            result = serving => result.map_err(Error::io("serve on", "the socket")),
-            () = late => Ok(()),
+            () = serving => {}
+            () = late => {}
         }
     }
 
@@ -171,6 +177,8 @@ fn router(app: &Arc<App>) -> Router {
             Fault::internal("a handler panicked; please report it").into_response()
         }))
         .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESSED_FROM)))
+        .layer(RequestDecompressionLayer::new())
+        .layer(RequestBodyTimeoutLayer::new(app.config.body_timeout))
         .layer(from_fn_with_state(app.clone(), layers::guard))
         .layer(from_fn_with_state(app.clone(), layers::outermost))
         .with_state(app.clone())
@@ -180,7 +188,7 @@ fn router(app: &Arc<App>) -> Router {
 /// address unless that is a Unix socket.
 ///
 /// # Errors
-/// As [`Server::bind`] and [`Server::serve`].
+/// As [`Server::bind`].
 pub fn run(config: Config, started: impl FnOnce(Option<SocketAddr>)) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -192,7 +200,8 @@ pub fn run(config: Config, started: impl FnOnce(Option<SocketAddr>)) -> Result<(
         #[cfg(unix)]
         server.reload_at_hangup()?;
         started(server.address());
-        server.serve(stopped()).await
+        server.serve(stopped()).await;
+        Ok::<_, Error>(())
     })?;
     // Blocking work that nobody waits for does not hold the end up.
     runtime.shutdown_timeout(Duration::from_secs(1));

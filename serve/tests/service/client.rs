@@ -81,7 +81,7 @@ impl Service {
                 let server = Server::bind(config).await.unwrap();
                 tell.send((server.address(), server.reload())).unwrap();
                 let stop = async move { drop(stopped.await) };
-                server.serve(stop).await.unwrap();
+                server.serve(stop).await;
             });
         });
         let (address, reload) = told.recv().unwrap();
