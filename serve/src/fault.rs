@@ -38,6 +38,8 @@ pub(crate) enum Kind {
     Stalled,
     /// The service is not ready.
     Unavailable,
+    /// What is served is not made for it.
+    Unable,
     /// A failure of the service.
     Internal,
 }
@@ -77,6 +79,7 @@ impl Fault {
             Kind::Overloaded(_) => StatusCode::TOO_MANY_REQUESTS,
             Kind::Deadline => StatusCode::GATEWAY_TIMEOUT,
             Kind::Stalled => StatusCode::REQUEST_TIMEOUT,
+            Kind::Unable => StatusCode::FAILED_DEPENDENCY,
             Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -104,7 +107,7 @@ impl Fault {
                     Kind::Empty => ("Empty", status),
                     Kind::Overloaded(_) => ("Overloaded", status),
                     Kind::Unavailable => ("Unhealthy", status),
-                    Kind::Internal | Kind::Deadline => ("Backend", status),
+                    Kind::Internal | Kind::Deadline | Kind::Unable => ("Backend", status),
                     _ => ("Validation", status),
                 };
                 status = own;

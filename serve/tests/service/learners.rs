@@ -77,6 +77,52 @@ fn a_learner_lives_through_its_updates_and_a_restart() {
 }
 
 #[test]
+fn a_learner_answers_clients_of_text_embeddings_inference() {
+    let service = Service::start();
+    let ask = |body: Value| service.post("/predict", &body);
+    let none = ask(json!({"inputs": "good film"}));
+    assert_eq!((none.status, &none.json()["error_type"]), (404, &json!("Validation")));
+    service.post("/v1/learners", &json!({"id": "a", "model": "tiny"})).good();
+    assert_eq!(ask(json!({"inputs": "good film"})).status, 409);
+    teach(&service, "a");
+
+    let texts = ["good film", "money offer"];
+    let expected = service.post("/v1/learners/a/predict", &json!({"inputs": texts})).good();
+    let expected = &expected["predictions"];
+    let many = ask(json!({"inputs": texts.map(|text| [text])})).good();
+    for (row, expected) in many.as_array().unwrap().iter().zip(expected.as_array().unwrap()) {
+        let row = row.as_array().unwrap();
+        assert_eq!((row.len(), &row[0]["label"]), (2, &expected["label"]));
+        for score in row {
+            let p = &expected["probabilities"][score["label"].as_str().unwrap()];
+            assert!((score["score"].as_f64().unwrap() - p.as_f64().unwrap()).abs() < 1e-6);
+        }
+    }
+    let one = ask(json!({"inputs": texts[0], "raw_scores": false, "truncate": true})).good();
+    assert_eq!(one[0]["label"], many[0][0]["label"]);
+    assert_eq!(ask(json!({"inputs": [texts[0]]})).good()[0]["label"], one[0]["label"]);
+    // The softmax of raw scores is the probabilities.
+    let raw = ask(json!({"inputs": texts[0], "raw_scores": true})).good();
+    let raw: Vec<f64> = (0..2).map(|i| raw[i]["score"].as_f64().unwrap().exp()).collect();
+    let first = raw[0] / (raw[0] + raw[1]);
+    assert!((first - one[0]["score"].as_f64().unwrap()).abs() < 1e-6);
+
+    let pair = ask(json!({"inputs": texts}));
+    assert_eq!((pair.status, &pair.json()["error_type"]), (422, &json!("Validation")));
+    assert_eq!(ask(json!({"inputs": [texts]})).status, 422);
+    assert_eq!(ask(json!({"inputs": []})).status, 400);
+    let long = "film ".repeat(2000);
+    assert_eq!(ask(json!({"inputs": long})).status, 200);
+    assert_eq!(ask(json!({"inputs": long, "truncate": false})).status, 422);
+    service.post("/v1/learners", &json!({"id": "b", "model": "tiny"})).good();
+    let which = ask(json!({"inputs": "good film"}));
+    assert!(which.status == 422 && which.text().contains("`learner`"), "{}", which.text());
+    ask(json!({"inputs": "good film", "learner": "a"})).good();
+    let tokens = service.post("/embed_all", &json!({"inputs": "good film"}));
+    assert_eq!((tokens.status, &tokens.json()["error_type"]), (424, &json!("Backend")));
+}
+
+#[test]
 fn heads_leave_as_files_that_the_library_reads() {
     let service = Service::start();
     for id in ["a", "b"] {
