@@ -19,7 +19,7 @@ Examples:
 
 Open the printed address to teach in a browser. Programs speak OpenAI's protocol (base URL \
 ADDRESS/v1), that of Text Embeddings Inference (ADDRESS/embed), or /v1/learners. SIGTERM ends the \
-service once requests in progress are answered; SIGHUP serves bundles that were replaced.";
+service once requests in progress are answered; SIGHUP serves bundles that were replaced and reads the keys again.";
 
 /// Serve embeddings and learners over HTTP, and a page to teach on
 ///
@@ -40,7 +40,7 @@ pub(crate) struct Args {
     /// Tell each request on standard error, as a line of JSON
     #[arg(long)]
     log: bool,
-    /// The file of keys: only who has one is answered
+    /// The file of keys: only who has one is answered; it is read again at SIGHUP
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
     /// Make a key of this name, add it to the file of keys, print it once, and end

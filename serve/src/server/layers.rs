@@ -35,7 +35,7 @@ pub(super) async fn guard(
     let owner = match &app.keys {
         None => Owner("local".into()),
         Some(_) if open => Owner("nobody".into()),
-        Some(keys) => match key(request.headers()).and_then(|key| keys.owner(key)) {
+        Some(file) => match key(request.headers()).and_then(|key| file.now().owner(key)) {
             Some(owner) => owner,
             None => {
                 return Fault::new(

@@ -20,7 +20,7 @@ use tower_http::compression::predicate::SizeAbove;
 use tower_http::decompression::RequestDecompressionLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
-use crate::auth::Keys;
+use crate::auth::KeyFile;
 use crate::bundles::Bundles;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -41,7 +41,7 @@ pub(crate) struct App {
     pub(crate) config: Config,
     pub(crate) bundles: Bundles,
     pub(crate) learners: Learners,
-    pub(crate) keys: Option<Keys>,
+    pub(crate) keys: Option<KeyFile>,
     pub(crate) metrics: Arc<Metrics>,
     draining: watch::Sender<bool>,
 }
@@ -76,7 +76,7 @@ impl Server {
                 config.address
             )));
         }
-        let keys = config.keys.as_deref().map(Keys::read).transpose()?;
+        let keys = config.keys.as_deref().map(KeyFile::open).transpose()?;
         let metrics = Arc::new(Metrics::default());
         let bundles = Bundles::new(&config, &metrics)?;
         let learners = Learners::new(&config.data)?;
@@ -120,13 +120,13 @@ impl Server {
         }
     }
 
-    /// What opens bundles again, from any thread, while the service runs.
+    /// What opens bundles and reads keys again, from any thread, while the service runs.
     #[must_use]
     pub fn reload(&self) -> Reload {
         Reload { app: self.app.clone() }
     }
 
-    /// Opens bundles again that were replaced, at each SIGHUP.
+    /// Opens bundles again that were replaced and reads the keys again, at each SIGHUP.
     #[cfg(unix)]
     fn reload_at_hangup(&self) -> Result<()> {
         use tokio::signal::unix::{SignalKind, signal};
@@ -143,6 +143,11 @@ impl Server {
                             Err(error) => eprintln!("error: {name} stays as it was: {error}"),
                         }
                     }
+                    match reload.keys() {
+                        Ok(true) => eprintln!("the keys are those that the file holds now"),
+                        Ok(false) => {}
+                        Err(error) => eprintln!("error: the keys stay as they were: {error}"),
+                    }
                 };
                 let _ = tokio::task::spawn_blocking(work).await;
             }
@@ -151,7 +156,7 @@ impl Server {
     }
 }
 
-/// Opens bundles again that were replaced on disk.
+/// Opens bundles again that were replaced on disk, and reads keys again.
 #[derive(Debug, Clone)]
 pub struct Reload {
     app: Arc<App>,
@@ -163,6 +168,16 @@ impl Reload {
     /// that cannot be opened does not take the place of one that can. Blocks.
     pub fn run(&self) -> Vec<(String, Result<bool>)> {
         self.app.bundles.reload()
+    }
+
+    /// Reads the file of keys again, if there is one; gives whether its keys are others. From
+    /// then on only they are known: one that is no longer in the file opens nothing. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::Keys`], [`Error::Io`]; [`Error::Argument`] for a file without keys. The keys
+    /// then stay as they were.
+    pub fn keys(&self) -> Result<bool> {
+        self.app.keys.as_ref().map_or(Ok(false), KeyFile::reload)
     }
 }
 

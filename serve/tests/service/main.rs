@@ -4,5 +4,7 @@ mod client;
 mod connections;
 mod document;
 mod embeddings;
+#[cfg(unix)]
+mod killed;
 mod learners;
 mod safety;
