@@ -162,6 +162,10 @@ impl From<offshoot::Error> for Fault {
                 Kind::NotFound,
                 format!("there is no example {what} in this learner; nothing was changed"),
             ),
+            E::Sums { example, reason, .. } => Self::new(
+                Kind::Conflict,
+                format!("the example {example} cannot be summed: {reason}"),
+            ),
             E::NothingToUndo { .. } => {
                 Self::new(Kind::Conflict, "there is nothing to undo: the history is empty")
             }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::client::Service;
 
 /// Every route that clients rely on.
-const ROUTES: [&str; 36] = [
+const ROUTES: [&str; 38] = [
     "DELETE /v1/learners/{id}",
     "GET /",
     "GET /health",
@@ -18,7 +18,9 @@ const ROUTES: [&str; 36] = [
     "GET /v1/learners/{id}",
     "GET /v1/learners/{id}/examples",
     "GET /v1/learners/{id}/export/head",
+    "GET /v1/learners/{id}/export/learner",
     "GET /v1/learners/{id}/export/onnx",
+    "GET /v1/learners/{id}/export/statistics",
     "GET /v1/learners/{id}/suspects",
     "GET /v1/models",
     "GET /v1/models/{name}",

@@ -90,6 +90,8 @@ pub(super) fn router() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(share::merge))
         .routes(routes!(share::head))
         .routes(routes!(share::onnx))
+        .routes(routes!(share::statistics))
+        .routes(routes!(share::learner))
 }
 
 /// The id in an address.
