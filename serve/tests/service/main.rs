@@ -1,6 +1,7 @@
 //! The service as clients see it: a real server on a free port, with tiny encoders.
 
 mod client;
+mod clients;
 mod connections;
 mod document;
 mod embeddings;
