@@ -47,7 +47,8 @@ pub(super) async fn guard(
         },
     };
     let mut packed = request.headers().get_all(header::CONTENT_ENCODING).into_iter();
-    if !packed.next().is_none_or(|kind| kind == "gzip") || packed.next().is_some() {
+    let other = |kind: &HeaderValue| kind != "gzip" && kind != "identity";
+    if packed.next().is_some_and(other) || packed.next().is_some() {
         return Fault::new(
             Kind::MediaType,
             "the body is packed in a way that is not read here; send it as it is, or by gzip",

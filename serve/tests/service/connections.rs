@@ -139,6 +139,7 @@ fn packed_bodies_are_unpacked_within_the_limit() {
     assert_eq!(send("gzip", &bomb).status, 413);
     assert_eq!(send("gzip", body.to_string().as_bytes()).status, 422);
     assert_eq!(send("gzip", &packed_body[..packed_body.len() - 9]).status, 422);
+    assert_eq!(send("identity", body.to_string().as_bytes()).good(), plain);
     let other = send("br", &packed_body);
     assert_eq!((other.status, &other.json()["error_type"]), (415, &json!("Validation")));
 }
