@@ -111,6 +111,21 @@ fn a_client_that_takes_no_answer_is_cut_off() {
 }
 
 #[test]
+fn idle_connections_do_not_hold_up_the_end() {
+    let service = Service::with(tempfile::tempdir().unwrap(), |config| {
+        let hour = Duration::from_secs(3600);
+        (config.head_timeout, config.body_timeout, config.drain) = (hour, hour, hour);
+    });
+    let ready = format!("GET /ready HTTP/1.1\r\nhost: {}\r\n\r\n", service.address);
+    let idle = [&b""[..], ready.as_bytes()].map(|bytes| half(&service, bytes));
+    for mut stream in idle.iter().skip(1) {
+        stream.read_exact(&mut [0]).unwrap();
+    }
+    drop(service.stop());
+    drop(idle);
+}
+
+#[test]
 fn both_versions_of_http_are_spoken_on_one_port() {
     let service = service(|_| {});
     // The preface and an empty frame of settings, RFC 9113 sections 3.4 and 6.5.
