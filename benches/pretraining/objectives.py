@@ -5,7 +5,7 @@ same network untrained, by the head `auto`, mean of 10 draws.
     cargo build --release && cargo build --release -p offshoot-adapters --example few_shot
     python benches/pretraining/objectives.py [KIND ...]
 
-KIND is one of texts (movies), proteins, signals (motions), images (Fashion-MNIST). What is
+KIND is one of texts (movies), proteins, signals (gestures), images (Fashion-MNIST). What is
 measured is kept in target/bench/pretraining/objectives.json and not measured again.
 """
 
@@ -34,7 +34,7 @@ KINDS = {
     "texts": (DATA / "movies.csv", "label", 200, [*SMALL, "--vocabulary", "4000"], 8, TOKENS + VIEWS),
     "proteins": (DATA / "proteins.fasta", "FAMILY", 150, SMALL, 4,
                  TOKENS + ["simclr", "multiple-negatives"]),
-    "signals": (DATA / "motions.ts", "label", 150, [], 2,
+    "signals": (DATA / "gestures.ts", "label", 120, [], 4,
                 VIEWS + ["denoising", "masked-patches", "order", "neighborhood"]),
     "images": (FASHION / "train-images-idx3-ubyte.gz", "label", 300, [], 10,
                VIEWS + ["denoising", "masked-patches", "rotation"]),
@@ -47,9 +47,9 @@ def examples(kind):
         import gzip
         labels = gzip.open(FASHION / "t10k-labels-idx1-ubyte.gz").read()
         return "fashion", None, np.frombuffer(labels, np.uint8, offset=8).astype(int)
-    name = {"texts": "movies", "proteins": "families", "signals": "motions"}[kind]
+    name = {"texts": "movies", "proteins": "families", "signals": "gestures"}[kind]
     chosen = {"texts": lambda: texts("movies", 1000), "proteins": families,
-              "signals": lambda: signals("motions")}[kind]()[0]
+              "signals": lambda: signals("gestures")}[kind]()[0]
     classes = sorted({label for _, label in chosen})
     return name, chosen, np.array([classes.index(label) for _, label in chosen])
 

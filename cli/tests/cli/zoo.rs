@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::{Workplace, bitmap_header, stdout};
 
-const ZOO: [&str; 4] = ["fashion", "motions", "movies", "proteins"];
+const ZOO: [&str; 3] = ["fashion", "motions", "movies"];
 
 fn zoo() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/zoo")
@@ -50,12 +50,11 @@ fn each_has_a_card_and_a_recipe_that_it_was_made_by() {
 }
 
 /// Learns from one file or folder and gives the share of another's rows that are told right.
-fn told_right(place: &Workplace, name: &str, train: &str, test: &str, more: &[&str]) -> f64 {
+fn told_right(place: &Workplace, name: &str, train: &str, test: &str) -> f64 {
     let head = format!("{name}.head");
     let bundle = bundle(name);
-    let learn = [&["learn", &bundle, train, "-o", &head], more].concat();
-    place.offshoot(&learn).assert().success();
-    let evaluate = [&["evaluate", &bundle, &head, test, "--json"], more].concat();
+    place.offshoot(&["learn", &bundle, train, "-o", &head]).assert().success();
+    let evaluate = ["evaluate", &bundle, &head, test, "--json"];
     let said = stdout(&place.offshoot(&evaluate).assert().success());
     let said: Value = serde_json::from_str(&said).unwrap();
     said["accuracy"].as_f64().unwrap()
@@ -78,14 +77,18 @@ fn plots_and_verdicts_are_told_apart() {
         A group of students is trapped in an old house with a killer.,plot\n\
         When her husband disappears a woman begins a search on a small island.,plot\n\
         A thief and a police officer are forced to work together to find the money.,plot\n\
+        The king is dead and his three sons begin a war over the crown.,plot\n\
+        A lonely boy finds a wounded horse and takes it to his father's farm.,plot\n\
         Entertaining and very well made but a little too long.,verdict\n\
         A predictable and boring sequel without any charm.,verdict\n\
         The most beautiful movie I have seen in a long time.,verdict\n\
-        Fails as a drama and the dialogue is terrible.,verdict\n";
+        Fails as a drama and the dialogue is terrible.,verdict\n\
+        Charming and witty with a great performance in the lead.,verdict\n\
+        There is nothing new here and it is all too familiar.,verdict\n";
     place.write("train.csv", train);
     place.write("test.csv", test);
-    let right = told_right(&place, "movies", "train.csv", "test.csv", &[]);
-    assert!(right >= 7.0 / 8.0, "{right}");
+    let right = told_right(&place, "movies", "train.csv", "test.csv");
+    assert!(right >= 0.8, "{right}");
 }
 
 /// A window of six channels of 100 samples that swing so many times, as a line of `.ts`.
@@ -118,7 +121,7 @@ fn slow_and_fast_motions_are_told_apart() {
     };
     place.write("train.ts", file(0..3));
     place.write("test.ts", file(3..8));
-    let right = told_right(&place, "motions", "train.ts", "test.ts", &[]);
+    let right = told_right(&place, "motions", "train.ts", "test.ts");
     assert!(right >= 0.9, "{right}");
 }
 
@@ -161,40 +164,6 @@ fn outlines_of_clothing_are_told_apart() {
             }
         }
     }
-    let right = told_right(&place, "fashion", "train", "test", &[]);
-    assert!(right >= 0.9, "{right}");
-}
-
-#[test]
-fn families_of_proteins_are_told_apart() {
-    const RESIDUES: &[u8] = b"ACDEFGHIKLMNPQRSTVWY";
-    let place = Workplace::new();
-    // Each family has an ancestor of 120 residues of its own composition, and each member every
-    // fifth residue replaced.
-    let ancestor = |family: usize| -> Vec<u8> {
-        (0..120)
-            .map(|at| RESIDUES[(at * at + 7 * at * (family + 1) + 3 * family) % (9 + 3 * family)])
-            .collect()
-    };
-    let member = |family: usize, number: usize| {
-        let mut residues = ancestor(family);
-        for at in (number % 5..120).step_by(5) {
-            residues[at] = RESIDUES[(at * 13 + number * 7) % 20];
-        }
-        String::from_utf8(residues).unwrap()
-    };
-    let file = |numbers: std::ops::Range<usize>| {
-        let mut file = String::new();
-        for (family, name) in ["one", "two", "three"].into_iter().enumerate() {
-            for number in numbers.clone() {
-                file.push_str(&format!(">x FAMILY={name}\n{}\n", member(family, number)));
-            }
-        }
-        file
-    };
-    place.write("train.fasta", file(0..3));
-    place.write("test.fasta", file(3..8));
-    let label = ["--label", "FAMILY"];
-    let right = told_right(&place, "proteins", "train.fasta", "test.fasta", &label);
+    let right = told_right(&place, "fashion", "train", "test");
     assert!(right >= 0.9, "{right}");
 }

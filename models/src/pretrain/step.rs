@@ -29,7 +29,7 @@ pub(super) fn take(
 ) -> Result<Taken> {
     let mut told = Told { objectives, loss: 0.0, losses: BTreeMap::new() };
     let gradient_norm = if batches == 1 {
-        let outputs = one(trainer, &loader.next()?, rate)?;
+        let outputs = of_one_batch(trainer, &loader.next()?, rate)?;
         told.add(&outputs)?;
         outputs.scalar("gradient_norm")?
     } else {
@@ -37,17 +37,17 @@ pub(super) fn take(
             let feed = loader.next()?;
             told.add(&trainer.run("accumulate", &inputs(&feed))?)?;
         }
-        trainer.run("update", &[(LEARNING_RATE, Fed::from(rate))])?.scalar("gradient_norm")?
+        trainer.run("update", &[(LEARNING_RATE, rate.into())])?.scalar("gradient_norm")?
     };
     let mean = |sum: f64| (sum / batches as f64) as f32;
     let losses = told.losses.into_iter().map(|(name, sum)| (name, mean(sum))).collect();
     Ok(Taken { loss: mean(told.loss), losses, gradient_norm })
 }
 
-/// Takes a step of one batch.
-pub(super) fn one(trainer: &mut Trainer, feed: &Feed, rate: f32) -> Result<Outputs> {
+/// A step of one batch.
+pub(super) fn of_one_batch(trainer: &mut Trainer, feed: &Feed, rate: f32) -> Result<Outputs> {
     let mut inputs = inputs(feed);
-    inputs.push((LEARNING_RATE, Fed::from(rate)));
+    inputs.push((LEARNING_RATE, rate.into()));
     Ok(trainer.step(&inputs)?)
 }
 
