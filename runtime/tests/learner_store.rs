@@ -614,3 +614,51 @@ fn a_full_disk_loses_nothing_that_was_taught() {
     assert_eq!(store.len().unwrap(), 3 + count);
     teach(&mut store).unwrap();
 }
+
+#[test]
+fn examples_after_one_are_those_that_follow_it() {
+    let place = place();
+    let mut store = filled(&place.path, 600);
+    store.forget(&[ExampleId(300)]).unwrap();
+    let filter = ExampleFilter { label: Some("b".into()), source: None };
+    for filter in [ExampleFilter::default(), filter] {
+        let all: Vec<i64> = store.examples(&filter).map(|e| e.unwrap().id.0).collect();
+        for after in [i64::MIN, 0, 1, 255, 256, 300, 599, 600, i64::MAX] {
+            let rest: Vec<i64> = all.iter().copied().filter(|&id| id > after).collect();
+            let seek = |read: usize| -> Vec<i64> {
+                let mut examples = store.examples(&filter);
+                examples.by_ref().take(read).for_each(drop);
+                examples.after(ExampleId(after)).map(|e| e.unwrap().id.0).collect()
+            };
+            assert_eq!(seek(0), rest, "after {after}");
+            // What was read already does not come again.
+            let later: Vec<i64> = all[10..].iter().copied().filter(|&id| id > after).collect();
+            assert_eq!(seek(10), later, "after {after}");
+        }
+    }
+}
+
+#[test]
+fn a_copy_is_the_learner_at_one_moment() {
+    let place = place();
+    let mut store = filled(&place.path, 600);
+    store.forget(&[ExampleId(7)]).unwrap();
+    store.relabel(ExampleId(8), Some("c")).unwrap();
+    let path = place.folder.path().join("copy.learner");
+    store.copy_to(&path).unwrap();
+    store.teach(&NewExample::new(embedding(9), "later")).unwrap();
+    let mut copy = Store::open(&path).unwrap();
+    copy.check().unwrap();
+    assert_eq!((copy.len().unwrap(), copy.info()), (599, store.info()));
+    assert!(!holds(&path, &bytes_of(&embedding(6))));
+    // The history is a part of it.
+    copy.undo(false).unwrap();
+    assert_eq!(copy.example(ExampleId(8)).unwrap().label.as_deref(), Some("b"));
+    // Neither a file nor an empty one is replaced.
+    let empty = place.folder.path().join("empty");
+    fs::write(&empty, "").unwrap();
+    for there in [&path, &empty, &place.path] {
+        assert!(matches!(store.copy_to(there), Err(Error::Io { .. })));
+    }
+    assert_eq!(fs::read(&empty).unwrap(), b"");
+}

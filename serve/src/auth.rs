@@ -4,7 +4,8 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,8 +18,37 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Owner(pub(crate) String);
 
+/// The file of keys, and those that are known of it.
+#[derive(Debug)]
+pub(crate) struct KeyFile {
+    path: PathBuf,
+    keys: RwLock<Arc<Keys>>,
+}
+
+impl KeyFile {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let keys = RwLock::new(Arc::new(Keys::read(path)?));
+        Ok(Self { path: path.to_owned(), keys })
+    }
+
+    /// The keys that are known now.
+    pub(crate) fn now(&self) -> Arc<Keys> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the file again; gives whether its keys are others. Those that were known stay
+    /// where the file cannot be used.
+    pub(crate) fn reload(&self) -> Result<bool> {
+        let keys = Keys::read(&self.path)?;
+        let mut known = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = **known != keys;
+        *known = Arc::new(keys);
+        Ok(changed)
+    }
+}
+
 /// The keys that are known.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Keys {
     keys: Vec<[u8; 32]>,
 }

@@ -36,8 +36,14 @@ pub struct Config {
     pub queue_tokens: usize,
     /// Most inputs of a request.
     pub max_inputs: usize,
-    /// Most bytes of a request.
+    /// Most bytes of a request, unpacked.
     pub max_bytes: usize,
+    /// Most connections that are open at a time; more wait until one is closed.
+    pub connections: usize,
+    /// How long the head of a request may take, and a connection may stay without a request.
+    pub head_timeout: Duration,
+    /// How long a client may pause while it sends a body or takes an answer.
+    pub body_timeout: Duration,
     /// How long a request may take.
     pub timeout: Duration,
     /// How long requests in progress are waited for at the end.
@@ -59,6 +65,9 @@ impl Config {
             queue_tokens: 1 << 18,
             max_inputs: 2048,
             max_bytes: 16 << 20,
+            connections: 1024,
+            head_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(30),
             timeout: Duration::from_secs(60),
             drain: Duration::from_secs(30),
         }

@@ -34,8 +34,12 @@ pub(crate) enum Kind {
     Overloaded(u64),
     /// It took too long.
     Deadline,
+    /// The client took too long.
+    Stalled,
     /// The service is not ready.
     Unavailable,
+    /// What is served is not made for it.
+    Unable,
     /// A failure of the service.
     Internal,
 }
@@ -74,6 +78,8 @@ impl Fault {
             Kind::Conflict => StatusCode::CONFLICT,
             Kind::Overloaded(_) => StatusCode::TOO_MANY_REQUESTS,
             Kind::Deadline => StatusCode::GATEWAY_TIMEOUT,
+            Kind::Stalled => StatusCode::REQUEST_TIMEOUT,
+            Kind::Unable => StatusCode::FAILED_DEPENDENCY,
             Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -101,7 +107,7 @@ impl Fault {
                     Kind::Empty => ("Empty", status),
                     Kind::Overloaded(_) => ("Overloaded", status),
                     Kind::Unavailable => ("Unhealthy", status),
-                    Kind::Internal | Kind::Deadline => ("Backend", status),
+                    Kind::Internal | Kind::Deadline | Kind::Unable => ("Backend", status),
                     _ => ("Validation", status),
                 };
                 status = own;
@@ -155,6 +161,10 @@ impl From<offshoot::Error> for Fault {
             E::NoExample { what, .. } => Self::new(
                 Kind::NotFound,
                 format!("there is no example {what} in this learner; nothing was changed"),
+            ),
+            E::Sums { example, reason, .. } => Self::new(
+                Kind::Conflict,
+                format!("the example {example} cannot be summed: {reason}"),
             ),
             E::NothingToUndo { .. } => {
                 Self::new(Kind::Conflict, "there is nothing to undo: the history is empty")

@@ -6,7 +6,7 @@
 //! | routes | protocol | errors |
 //! | --- | --- | --- |
 //! | `/v1/embeddings`, `/v1/models` | OpenAI's | OpenAI's |
-//! | `/embed`, `/similarity`, `/tokenize`, `/decode`, `/info`, `/health`, `POST /` | Text Embeddings Inference's | its own |
+//! | `/embed`, `/embed_all`, `/predict`, `/similarity`, `/tokenize`, `/decode`, `/info`, `/health`, `POST /` | Text Embeddings Inference's | its own |
 //! | `/v1/embed` | lines of JSON, of any number | problem details |
 //! | `/v1/learners…` | learners, see [`protocols`] | problem details, RFC 9457 |
 //! | `/ready`, `/metrics`, `/openapi.json` | readiness, Prometheus's text format, all routes in OpenAPI 3.1 | problem details |

@@ -102,7 +102,7 @@ impl IntoResponses for OpenAiErrors {
 
 impl IntoResponses for TeiErrors {
     fn responses() -> Responses {
-        let statuses = [400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 503, 504];
+        let statuses = [400, 401, 403, 404, 408, 409, 413, 415, 422, 424, 429, 500, 503, 504];
         errors(&statuses, "application/json", "TeiError")
     }
 }

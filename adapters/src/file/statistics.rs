@@ -9,6 +9,9 @@ use super::{EncoderTag, read, write};
 use crate::error::{Error, Result};
 use crate::statistics::{Parts, Statistics};
 
+/// Stands for the path of bytes that are in no file.
+const IN_MEMORY: &str = "statistics in memory";
+
 /// [`Statistics`] with the encoder whose embeddings they are of: what one device sends to
 /// another to merge, and what a learner keeps beside its head.
 ///
@@ -71,6 +74,20 @@ impl StatisticsFile {
     /// kept on every error.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
+        let bytes = self.encode(path)?;
+        write(path, &bytes)
+    }
+
+    /// The bytes of the file, for those who send it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Width`] and [`Error::BadStatistics`] as [`StatisticsFile::save`].
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        self.encode(Path::new(IN_MEMORY))
+    }
+
+    fn encode(&self, path: &Path) -> Result<Vec<u8>> {
         let dimensions = self.statistics.dimensions();
         if self.encoder.dimensions != dimensions {
             return Err(Error::Width { found: self.encoder.dimensions, expected: dimensions });
@@ -95,8 +112,7 @@ impl StatisticsFile {
         ]
         .map(|(name, shape, values)| (name.to_owned(), Tensor { shape, values }));
         let container = Container { head, integers: integers.into(), ..Container::default() };
-        let bytes = container.to_bytes(STATISTICS).map_err(bad)?;
-        write(path, &bytes)
+        container.to_bytes(STATISTICS).map_err(bad)
     }
 
     /// Reads a file, whatever encoder it belongs to. Prefer [`StatisticsFile::load_for`].
@@ -106,7 +122,20 @@ impl StatisticsFile {
     /// [`Error::Io`], [`Error::BadStatistics`], [`Error::NewerFile`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        Self::from_bytes(&read(path)?).map_err(|problem| match problem {
+        Self::decode(&read(path)?, path)
+    }
+
+    /// Reads the bytes of a file, as checked as [`StatisticsFile::load`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadStatistics`], [`Error::NewerFile`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        Self::decode(bytes, Path::new(IN_MEMORY))
+    }
+
+    fn decode(bytes: &[u8], path: &Path) -> Result<Self> {
+        Self::parse(bytes).map_err(|problem| match problem {
             Problem::Bad(problem) => Error::BadStatistics { path: path.to_owned(), problem },
             Problem::Newer(found) => {
                 Error::NewerFile { path: path.to_owned(), found, supported: VERSION }
@@ -127,7 +156,7 @@ impl StatisticsFile {
         Ok(file)
     }
 
-    fn from_bytes(bytes: &[u8]) -> Result<Self, Problem> {
+    fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         let container = Container::from_bytes(STATISTICS, bytes)?;
         Self::from_container(container).map_err(Problem::Bad)
     }

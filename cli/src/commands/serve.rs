@@ -19,7 +19,7 @@ Examples:
 
 Open the printed address to teach in a browser. Programs speak OpenAI's protocol (base URL \
 ADDRESS/v1), that of Text Embeddings Inference (ADDRESS/embed), or /v1/learners. SIGTERM ends the \
-service once requests in progress are answered; SIGHUP serves bundles that were replaced.";
+service once requests in progress are answered; SIGHUP serves bundles that were replaced and reads the keys again.";
 
 /// Serve embeddings and learners over HTTP, and a page to teach on
 ///
@@ -40,7 +40,7 @@ pub(crate) struct Args {
     /// Tell each request on standard error, as a line of JSON
     #[arg(long)]
     log: bool,
-    /// The file of keys: only who has one is answered
+    /// The file of keys: only who has one is answered; it is read again at SIGHUP
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
     /// Make a key of this name, add it to the file of keys, print it once, and end
@@ -55,6 +55,19 @@ pub(crate) struct Args {
     /// Most seconds that a request may take
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u64,
+    /// Most connections that are open at a time; more wait until one is closed
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    connections: usize,
+    /// Most seconds until the head of a request has arrived, and that a connection stays open
+    /// without one
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    head_timeout: u64,
+    /// Most seconds that a client may pause while it sends a body or takes an answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    body_timeout: u64,
+    /// Most bytes of a request, unpacked
+    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
+    max_bytes: usize,
     /// Most tokens that wait for their turn; requests beyond are refused with 429
     #[arg(long, value_name = "N", default_value_t = 1 << 18)]
     queue_tokens: usize,
@@ -74,7 +87,12 @@ pub(crate) fn run(args: Args) -> Result {
     config.socket = args.socket.clone();
     config.open =
         args.encoder.options()?.idle_unload(args.idle_unload.map(std::time::Duration::from_secs));
-    config.timeout = std::time::Duration::from_secs(args.timeout.clamp(1, 86_400));
+    let seconds = |n: u64| std::time::Duration::from_secs(n.clamp(1, 86_400));
+    config.timeout = seconds(args.timeout);
+    config.head_timeout = seconds(args.head_timeout);
+    config.body_timeout = seconds(args.body_timeout);
+    config.connections = args.connections;
+    config.max_bytes = args.max_bytes;
     config.queue_tokens = args.queue_tokens;
     offshoot_serve::run(config, |address| match (address, &args.socket) {
         (Some(address), _) => progress::say(&format!("http://{address}/")),

@@ -47,13 +47,16 @@ struct Run {
     rest: Vec<u8>,
     index: u64,
     ended: bool,
+    /// Why the body broke off, until that is told.
+    broken: Option<Fault>,
 }
 
 /// Embeddings of a stream of texts, line by line, of any length.
 #[utoipa::path(post, path = "/v1/embed", tag = "bulk", params(Choice),
     request_body(content = String, content_type = TYPE, description =
         "Lines of JSON: a text, or `{\"id\": …, \"text\": …}`"),
-    responses((status = 200, description = "A line for each: `index`, `id`, `embedding` or `error`",
+    responses((status = 200, description = "A line for each: `index`, `id`, `embedding` or `error`; one \
+                more with `error` where the body broke off",
                body = String, content_type = TYPE), Problems))]
 pub(super) async fn embed(
     State(app): State<Arc<App>>,
@@ -72,7 +75,7 @@ pub(super) async fn embed(
         normalize: model.manifest.normalized,
     };
     let body = body.into_data_stream();
-    let run = Run { app, model, cut, body, rest: Vec::new(), index: 0, ended: false };
+    let run = Run { app, model, cut, body, rest: Vec::new(), index: 0, ended: false, broken: None };
     let answers = stream::unfold(run, |mut run| async move {
         let lines = run.lines().await?;
         let part = run.answer(lines).await;
@@ -99,7 +102,13 @@ impl Run {
                 Some(Ok(bytes)) if self.rest.len() <= self.app.config.max_bytes => {
                     self.rest.extend(&bytes);
                 }
-                // The end, a client that went away, or a line without end.
+                // What arrived of the last line is not answered: it may be half of it.
+                Some(Err(error)) => {
+                    self.ended = true;
+                    self.rest.clear();
+                    self.broken = Some(super::body::broken(&error));
+                }
+                // The end, or a line without end.
                 _ => {
                     self.ended = true;
                     self.rest.push(b'\n');
@@ -107,7 +116,7 @@ impl Run {
             }
         }
         lines.retain(|line| !line.trim_ascii().is_empty());
-        (!lines.is_empty() || !self.ended).then_some(lines)
+        (!lines.is_empty() || !self.ended || self.broken.is_some()).then_some(lines)
     }
 
     async fn answer(&mut self, lines: Vec<Vec<u8>>) -> Bytes {
@@ -137,6 +146,13 @@ impl Run {
                 }
             }
             out.extend(head.to_string().into_bytes());
+            out.push(b'\n');
+        }
+        if self.ended
+            && let Some(fault) = self.broken.take()
+        {
+            let line = json!({"index": self.index, "error": fault.message});
+            out.extend(line.to_string().into_bytes());
             out.push(b'\n');
         }
         out.into()

@@ -5,6 +5,7 @@
 
 mod body;
 mod bulk;
+mod classify;
 pub(crate) mod learners;
 mod openai;
 pub(crate) mod tei;
@@ -35,6 +36,8 @@ pub(crate) fn router() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(openai::models))
         .routes(routes!(openai::model))
         .routes(routes!(tei::embed))
+        .routes(routes!(classify::embed_all))
+        .routes(routes!(classify::predict))
         .routes(routes!(tei::similarity))
         .routes(routes!(tei::tokenize))
         .routes(routes!(tei::decode))

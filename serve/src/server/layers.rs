@@ -35,7 +35,7 @@ pub(super) async fn guard(
     let owner = match &app.keys {
         None => Owner("local".into()),
         Some(_) if open => Owner("nobody".into()),
-        Some(keys) => match key(request.headers()).and_then(|key| keys.owner(key)) {
+        Some(file) => match key(request.headers()).and_then(|key| file.now().owner(key)) {
             Some(owner) => owner,
             None => {
                 return Fault::new(
@@ -46,6 +46,15 @@ pub(super) async fn guard(
             }
         },
     };
+    let mut packed = request.headers().get_all(header::CONTENT_ENCODING).into_iter();
+    let other = |kind: &HeaderValue| kind != "gzip" && kind != "identity";
+    if packed.next().is_some_and(other) || packed.next().is_some() {
+        return Fault::new(
+            Kind::MediaType,
+            "the body is packed in a way that is not read here; send it as it is, or by gzip",
+        )
+        .into_response();
+    }
     let deadline = Instant::now() + app.config.timeout;
     request.extensions_mut().insert(owner);
     request.extensions_mut().insert(Deadline(deadline));

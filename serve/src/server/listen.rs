@@ -1,12 +1,13 @@
 //! Where the service listens.
 
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::connections::{Patience, serve};
 use crate::config::Config;
 use crate::error::{Error, Result};
 
@@ -44,19 +45,13 @@ impl Listening {
     pub(super) async fn serve(
         self,
         router: Router,
-        stop: impl Future<Output = ()> + Send + 'static,
-    ) -> std::io::Result<()> {
+        patience: Patience,
+        stop: impl Future<Output = ()> + Send,
+    ) {
         match self {
-            Self::Tcp(listener) => {
-                axum::serve(NoDelay(listener), router)
-                    .with_graceful_shutdown(stop)
-                    .into_future()
-                    .await
-            }
+            Self::Tcp(listener) => serve(NoDelay(listener), router, patience, stop).await,
             #[cfg(unix)]
-            Self::Unix(listener) => {
-                axum::serve(listener, router).with_graceful_shutdown(stop).into_future().await
-            }
+            Self::Unix(listener) => serve(listener, router, patience, stop).await,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! From a configuration to a service that listens, and its orderly end.
 
+mod connections;
 pub(crate) mod layers;
 mod listen;
 
@@ -16,8 +17,10 @@ use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
+use tower_http::decompression::RequestDecompressionLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
 
-use crate::auth::Keys;
+use crate::auth::KeyFile;
 use crate::bundles::Bundles;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -26,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::openapi::Document;
 use crate::protocols;
 use crate::protocols::learners::Learners;
+use connections::Patience;
 use listen::Listening;
 
 /// Smaller answers are sent as they are: on one machine compressing takes longer than sending.
@@ -37,7 +41,7 @@ pub(crate) struct App {
     pub(crate) config: Config,
     pub(crate) bundles: Bundles,
     pub(crate) learners: Learners,
-    pub(crate) keys: Option<Keys>,
+    pub(crate) keys: Option<KeyFile>,
     pub(crate) metrics: Arc<Metrics>,
     draining: watch::Sender<bool>,
 }
@@ -72,7 +76,7 @@ impl Server {
                 config.address
             )));
         }
-        let keys = config.keys.as_deref().map(Keys::read).transpose()?;
+        let keys = config.keys.as_deref().map(KeyFile::open).transpose()?;
         let metrics = Arc::new(Metrics::default());
         let bundles = Bundles::new(&config, &metrics)?;
         let learners = Learners::new(&config.data)?;
@@ -90,10 +94,7 @@ impl Server {
 
     /// Serves until `stop` is ready, and then until requests in progress are answered, or for
     /// [`Config::drain`] at most.
-    ///
-    /// # Errors
-    /// [`Error::Io`] when the system refuses to serve on.
-    pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+    pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) {
         let Self { app, listener } = self;
         let router = router(&app);
         let mut ending = app.draining.subscribe();
@@ -103,24 +104,29 @@ impl Server {
             stop.await;
             stopper.draining.send_replace(true);
         };
-        let serving = listener.serve(router, stopping);
+        let patience = Patience {
+            connections: app.config.connections,
+            head: app.config.head_timeout,
+            silence: app.config.body_timeout,
+        };
+        let serving = listener.serve(router, patience, stopping);
         let late = async move {
             let _ = ending.wait_for(|ending| *ending).await;
             tokio::time::sleep(drain).await;
         };
         tokio::select! {
-            result = serving => result.map_err(Error::io("serve on", "the socket")),
-            () = late => Ok(()),
+            () = serving => {}
+            () = late => {}
         }
     }
 
-    /// What opens bundles again, from any thread, while the service runs.
+    /// What opens bundles and reads keys again, from any thread, while the service runs.
     #[must_use]
     pub fn reload(&self) -> Reload {
         Reload { app: self.app.clone() }
     }
 
-    /// Opens bundles again that were replaced, at each SIGHUP.
+    /// Opens bundles again that were replaced and reads the keys again, at each SIGHUP.
     #[cfg(unix)]
     fn reload_at_hangup(&self) -> Result<()> {
         use tokio::signal::unix::{SignalKind, signal};
@@ -137,6 +143,11 @@ impl Server {
                             Err(error) => eprintln!("error: {name} stays as it was: {error}"),
                         }
                     }
+                    match reload.keys() {
+                        Ok(true) => eprintln!("the keys are those that the file holds now"),
+                        Ok(false) => {}
+                        Err(error) => eprintln!("error: the keys stay as they were: {error}"),
+                    }
                 };
                 let _ = tokio::task::spawn_blocking(work).await;
             }
@@ -145,7 +156,7 @@ impl Server {
     }
 }
 
-/// Opens bundles again that were replaced on disk.
+/// Opens bundles again that were replaced on disk, and reads keys again.
 #[derive(Debug, Clone)]
 pub struct Reload {
     app: Arc<App>,
@@ -157,6 +168,16 @@ impl Reload {
     /// that cannot be opened does not take the place of one that can. Blocks.
     pub fn run(&self) -> Vec<(String, Result<bool>)> {
         self.app.bundles.reload()
+    }
+
+    /// Reads the file of keys again, if there is one; gives whether its keys are others. From
+    /// then on only they are known: one that is no longer in the file opens nothing. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::Keys`], [`Error::Io`]; [`Error::Argument`] for a file without keys. The keys
+    /// then stay as they were.
+    pub fn keys(&self) -> Result<bool> {
+        self.app.keys.as_ref().map_or(Ok(false), KeyFile::reload)
     }
 }
 
@@ -171,6 +192,8 @@ fn router(app: &Arc<App>) -> Router {
             Fault::internal("a handler panicked; please report it").into_response()
         }))
         .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESSED_FROM)))
+        .layer(RequestDecompressionLayer::new())
+        .layer(RequestBodyTimeoutLayer::new(app.config.body_timeout))
         .layer(from_fn_with_state(app.clone(), layers::guard))
         .layer(from_fn_with_state(app.clone(), layers::outermost))
         .with_state(app.clone())
@@ -180,7 +203,7 @@ fn router(app: &Arc<App>) -> Router {
 /// address unless that is a Unix socket.
 ///
 /// # Errors
-/// As [`Server::bind`] and [`Server::serve`].
+/// As [`Server::bind`].
 pub fn run(config: Config, started: impl FnOnce(Option<SocketAddr>)) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -192,7 +215,8 @@ pub fn run(config: Config, started: impl FnOnce(Option<SocketAddr>)) -> Result<(
         #[cfg(unix)]
         server.reload_at_hangup()?;
         started(server.address());
-        server.serve(stopped()).await
+        server.serve(stopped()).await;
+        Ok::<_, Error>(())
     })?;
     // Blocking work that nobody waits for does not hold the end up.
     runtime.shutdown_timeout(Duration::from_secs(1));

@@ -1,6 +1,6 @@
 //! A server on a free port and a client that speaks HTTP/1.1.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::thread::JoinHandle;
@@ -81,7 +81,7 @@ impl Service {
                 let server = Server::bind(config).await.unwrap();
                 tell.send((server.address(), server.reload())).unwrap();
                 let stop = async move { drop(stopped.await) };
-                server.serve(stop).await.unwrap();
+                server.serve(stop).await;
             });
         });
         let (address, reload) = told.recv().unwrap();
@@ -105,29 +105,7 @@ impl Service {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Answer {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
-        if !headers.iter().any(|(name, _)| *name == "host") {
-            head.push_str(&format!("host: {}\r\n", self.address));
-        }
-        for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
-        stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(body).unwrap();
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).unwrap();
-        let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").expect("a head");
-        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let body = bytes[end + 4..].to_vec();
-        let body = if head.to_lowercase().contains("transfer-encoding: chunked") {
-            dechunked(&body)
-        } else {
-            body
-        };
-        Answer { status, head, body }
+        request(self.address, method, path, headers, body).unwrap()
     }
 
     /// Ends the server and gives the folder, to start another on it.
@@ -146,6 +124,40 @@ impl Service {
     pub(crate) fn bundle(&self, name: &str) -> std::path::PathBuf {
         Path::new(self.folder.path()).join(format!("{name}.offshoot"))
     }
+}
+
+/// One request, or how the connection broke.
+pub(crate) fn request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect(address)?;
+    let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
+    if !headers.iter().any(|(name, _)| *name == "host") {
+        head.push_str(&format!("host: {address}\r\n"));
+    }
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body)?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes)?;
+    let end = bytes.windows(4).position(|w| w == b"\r\n\r\n");
+    let end = end.ok_or(io::ErrorKind::UnexpectedEof)?;
+    let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let body = bytes[end + 4..].to_vec();
+    let body = if head.to_lowercase().contains("transfer-encoding: chunked") {
+        dechunked(&body)
+    } else {
+        body
+    };
+    Ok(Answer { status, head, body })
 }
 
 impl Drop for Service {

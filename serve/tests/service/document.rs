@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::client::Service;
 
 /// Every route that clients rely on.
-const ROUTES: [&str; 31] = [
+const ROUTES: [&str; 38] = [
     "DELETE /v1/learners/{id}",
     "GET /",
     "GET /health",
@@ -18,14 +18,18 @@ const ROUTES: [&str; 31] = [
     "GET /v1/learners/{id}",
     "GET /v1/learners/{id}/examples",
     "GET /v1/learners/{id}/export/head",
+    "GET /v1/learners/{id}/export/learner",
     "GET /v1/learners/{id}/export/onnx",
+    "GET /v1/learners/{id}/export/statistics",
     "GET /v1/learners/{id}/suspects",
     "GET /v1/models",
     "GET /v1/models/{name}",
     "POST /",
     "POST /decode",
     "POST /embed",
+    "POST /embed_all",
     "POST /embeddings",
+    "POST /predict",
     "POST /similarity",
     "POST /tokenize",
     "POST /v1/embed",
@@ -37,6 +41,9 @@ const ROUTES: [&str; 31] = [
     "POST /v1/learners/{id}/predict",
     "POST /v1/learners/{id}/relabel",
     "POST /v1/learners/{id}/suggest",
+    "POST /v1/learners/{id}/teach",
+    "POST /v1/learners/{id}/undo",
+    "POST /v1/learners/{id}/weigh",
 ];
 
 /// Where `value` does not fit `schema`: the parts of JSON Schema that the document uses.
@@ -175,6 +182,10 @@ fn schemas_of_the_document_fit_real_answers() {
     of("GET", "/examples?limit=3", none.clone());
     of("POST", "/predict", json!({"inputs": ["film", {"text": "a"}]}));
     of("POST", "/predict", json!({"inputs": ["film"], "coverage": 0.8, "false_accepts": 0.2}));
+    ask("POST", "/predict", "/predict", json!({"inputs": "film"}));
+    ask("POST", "/predict", "/predict", json!({"inputs": [["film"], ["a"]], "learner": "a"}));
+    ask("POST", "/predict", "/predict", json!({"inputs": ["film", "a"]}));
+    ask("POST", "/embed_all", "/embed_all", json!({"inputs": "film"}));
     of("POST", "/predict", json!({"inputs": [{"signal": [[0.5]]}]}));
     of("POST", "/evaluate", json!({"examples": [example("good film", "film")]}));
     of("POST", "/suggest", json!({"inputs": ["film", "a"], "by": "entropy"}));

@@ -1,7 +1,8 @@
 //! Learners over HTTP: taught, asked, corrected, shared, and kept.
 
 use base64::Engine;
-use offshoot::adapters::HeadFile;
+use offshoot::adapters::{HeadFile, StatisticsFile};
+use offshoot::learner::{Example, ExampleFilter, Store};
 use serde_json::{Value, json};
 
 use crate::client::Service;
@@ -77,6 +78,52 @@ fn a_learner_lives_through_its_updates_and_a_restart() {
 }
 
 #[test]
+fn a_learner_answers_clients_of_text_embeddings_inference() {
+    let service = Service::start();
+    let ask = |body: Value| service.post("/predict", &body);
+    let none = ask(json!({"inputs": "good film"}));
+    assert_eq!((none.status, &none.json()["error_type"]), (404, &json!("Validation")));
+    service.post("/v1/learners", &json!({"id": "a", "model": "tiny"})).good();
+    assert_eq!(ask(json!({"inputs": "good film"})).status, 409);
+    teach(&service, "a");
+
+    let texts = ["good film", "money offer"];
+    let expected = service.post("/v1/learners/a/predict", &json!({"inputs": texts})).good();
+    let expected = &expected["predictions"];
+    let many = ask(json!({"inputs": texts.map(|text| [text])})).good();
+    for (row, expected) in many.as_array().unwrap().iter().zip(expected.as_array().unwrap()) {
+        let row = row.as_array().unwrap();
+        assert_eq!((row.len(), &row[0]["label"]), (2, &expected["label"]));
+        for score in row {
+            let p = &expected["probabilities"][score["label"].as_str().unwrap()];
+            assert!((score["score"].as_f64().unwrap() - p.as_f64().unwrap()).abs() < 1e-6);
+        }
+    }
+    let one = ask(json!({"inputs": texts[0], "raw_scores": false, "truncate": true})).good();
+    assert_eq!(one[0]["label"], many[0][0]["label"]);
+    assert_eq!(ask(json!({"inputs": [texts[0]]})).good()[0]["label"], one[0]["label"]);
+    // The softmax of raw scores is the probabilities.
+    let raw = ask(json!({"inputs": texts[0], "raw_scores": true})).good();
+    let raw: Vec<f64> = (0..2).map(|i| raw[i]["score"].as_f64().unwrap().exp()).collect();
+    let first = raw[0] / (raw[0] + raw[1]);
+    assert!((first - one[0]["score"].as_f64().unwrap()).abs() < 1e-6);
+
+    let pair = ask(json!({"inputs": texts}));
+    assert_eq!((pair.status, &pair.json()["error_type"]), (422, &json!("Validation")));
+    assert_eq!(ask(json!({"inputs": [texts]})).status, 422);
+    assert_eq!(ask(json!({"inputs": []})).status, 400);
+    let long = "film ".repeat(2000);
+    assert_eq!(ask(json!({"inputs": long})).status, 200);
+    assert_eq!(ask(json!({"inputs": long, "truncate": false})).status, 422);
+    service.post("/v1/learners", &json!({"id": "b", "model": "tiny"})).good();
+    let which = ask(json!({"inputs": "good film"}));
+    assert!(which.status == 422 && which.text().contains("`learner`"), "{}", which.text());
+    ask(json!({"inputs": "good film", "learner": "a"})).good();
+    let tokens = service.post("/embed_all", &json!({"inputs": "good film"}));
+    assert_eq!((tokens.status, &tokens.json()["error_type"]), (424, &json!("Backend")));
+}
+
+#[test]
 fn heads_leave_as_files_that_the_library_reads() {
     let service = Service::start();
     for id in ["a", "b"] {
@@ -92,6 +139,76 @@ fn heads_leave_as_files_that_the_library_reads() {
     let merged = service.post("/v1/learners/a/merge", &json!({"with": ["b"]}));
     assert_eq!(HeadFile::from_bytes(&merged.body).unwrap().examples, [8, 8]);
     assert_eq!(service.post("/v1/learners/a/merge", &json!({"with": ["a"]})).status, 400);
+}
+
+#[test]
+fn examples_are_listed_page_by_page() {
+    let service = Service::start();
+    service.post("/v1/learners", &json!({"id": "a", "model": "tiny"})).good();
+    teach(&service, "a");
+    let list = |query: &str| -> Vec<Value> {
+        let answer = service.get(&format!("/v1/learners/a/examples?{query}")).good();
+        answer["examples"].as_array().unwrap().clone()
+    };
+    for filter in ["", "&label=mail", "&source=inbox", "&label=none"] {
+        let whole = list(&format!("limit=1000{filter}"));
+        let (mut paged, mut after) = (Vec::new(), 0);
+        loop {
+            let page = list(&format!("limit=3&after={after}{filter}"));
+            let Some(last) = page.last() else { break };
+            after = last["example"].as_i64().unwrap();
+            paged.extend(page);
+        }
+        assert_eq!(paged, whole, "{filter}");
+    }
+    assert_eq!((list("").len(), list("label=mail").len(), list("limit=0").len()), (8, 4, 0));
+}
+
+#[test]
+fn a_learner_leaves_whole() {
+    let service = Service::start();
+    service.post("/v1/learners", &json!({"id": "a", "model": "tiny"})).good();
+    let ids = teach(&service, "a")["ids"].clone();
+    service.post("/v1/learners/a/forget", &json!({"examples": [ids[0]]})).good();
+    let answer = service.get("/v1/learners/a/export/learner");
+    assert_eq!(answer.header("content-disposition"), Some("attachment; filename=\"a.learner\""));
+    let place = service.folder.path().join("copy.learner");
+    std::fs::write(&place, &answer.body).unwrap();
+    let copy = Store::open(&place).unwrap();
+    copy.check().unwrap();
+    let own = Store::open(service.folder.path().join("learners/local/a.learner")).unwrap();
+    let all = |store: &Store| -> Vec<Example> {
+        store.examples(&ExampleFilter::default()).collect::<Result<_, _>>().unwrap()
+    };
+    assert_eq!((all(&copy).len(), all(&copy)), (7, all(&own)));
+    assert_eq!((copy.info(), copy.revision().unwrap()), (own.info(), own.revision().unwrap()));
+    let forgotten = FILMS[0].as_bytes();
+    assert!(!answer.body.windows(forgotten.len()).any(|bytes| bytes == forgotten));
+}
+
+#[test]
+fn statistics_of_another_service_are_merged() {
+    let (one, two) = (Service::start(), Service::start());
+    for (service, id) in [(&one, "a"), (&one, "b"), (&two, "b")] {
+        service.post("/v1/learners", &json!({"id": id, "model": "tiny"})).good();
+        teach(service, id);
+    }
+    let sent = two.get("/v1/learners/b/export/statistics");
+    assert_eq!(StatisticsFile::from_bytes(&sent.body).unwrap().statistics.counts(), [4, 4]);
+    let sent = base64::engine::general_purpose::STANDARD.encode(&sent.body);
+    let merge = |body: Value| one.post("/v1/learners/a/merge", &body);
+    // Sums are exact, so it does not matter where they were made.
+    let expected = merge(json!({"with": ["b"]}));
+    assert_eq!(merge(json!({"statistics": [sent]})).body, expected.body);
+    let all = merge(json!({"with": ["b"], "statistics": [sent, sent], "head": "ridge"}));
+    assert_eq!(HeadFile::from_bytes(&all.body).unwrap().examples, [16, 16]);
+    assert_eq!(merge(json!({"statistics": ["?"]})).status, 400);
+    assert_eq!(merge(json!({"statistics": ["AAAA"]})).status, 400);
+    two.post("/v1/learners", &json!({"id": "c", "model": "tiny", "dimensions": 4})).good();
+    teach(&two, "c");
+    let other = two.get("/v1/learners/c/export/statistics").body;
+    let other = base64::engine::general_purpose::STANDARD.encode(other);
+    assert_eq!(merge(json!({"statistics": [other]})).status, 409);
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! The service as clients see it: a real server on a free port, with tiny encoders.
 
 mod client;
+mod clients;
+mod connections;
 mod document;
 mod embeddings;
+#[cfg(unix)]
+mod killed;
 mod learners;
 mod safety;

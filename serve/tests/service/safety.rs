@@ -33,6 +33,25 @@ fn a_learner_belongs_to_its_key() {
 }
 
 #[test]
+fn a_damaged_file_of_keys_leaves_the_keys_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys");
+    let key = format!("Bearer {}", new_key(&file, "a").unwrap());
+    let service = Service::with(folder, |config| config.keys = Some(file.clone()));
+    let status = || service.send("GET", "/v1/models", &[("authorization", &key)], b"").status;
+    assert!(!service.reload.keys().unwrap());
+    for damaged in ["", "a 12", "# none"] {
+        std::fs::write(&file, damaged).unwrap();
+        service.reload.keys().unwrap_err();
+        assert_eq!(status(), 200);
+    }
+    std::fs::remove_file(&file).unwrap();
+    new_key(&file, "b").unwrap();
+    assert!(service.reload.keys().unwrap());
+    assert_eq!(status(), 401);
+}
+
+#[test]
 fn pages_of_other_sites_and_other_hosts_are_refused() {
     let service = Service::start();
     let get = |headers: &[(&str, &str)]| service.send("GET", "/v1/models", headers, b"").status;

@@ -1,5 +1,6 @@
 //! The examples of a learner in one file, safe against power cuts and other processes.
 
+mod copy;
 mod example;
 mod forget;
 mod head;

@@ -209,6 +209,14 @@ pub struct Examples<'a> {
 }
 
 impl Examples<'_> {
+    /// Only those after this one, which are found without reading those before. O(log n).
+    #[must_use]
+    pub fn after(mut self, id: ExampleId) -> Self {
+        self.page.retain(|example| example.id > id);
+        self.last = self.last.max(id.0);
+        self
+    }
+
     fn next_page(&mut self) -> Result<()> {
         let failed = self.store.failure("read");
         let sql = format!(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Query, State};
 use axum::{Extension, Json};
-use offshoot::learner::ExampleFilter;
+use offshoot::learner::{ExampleFilter, ExampleId};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -42,17 +42,11 @@ pub(super) async fn examples(
     let limit = page.limit.unwrap_or(100).min(PAGE);
     let work = move |taught: &Taught| {
         let filter = ExampleFilter { label: page.label, source: page.source };
-        let after = page.after.unwrap_or(0);
+        let after = ExampleId(page.after.unwrap_or(0));
         taught.learner.with_store(|store| {
             let mut listed = Vec::new();
-            for example in store.examples(&filter) {
+            for example in store.examples(&filter).after(after).take(limit) {
                 let example = example?;
-                if example.id.0 <= after {
-                    continue;
-                }
-                if listed.len() == limit {
-                    break;
-                }
                 listed.push(Example {
                     example: example.id.0,
                     label: example.label,

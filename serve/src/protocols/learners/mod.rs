@@ -31,6 +31,7 @@ use crate::openapi::Problems;
 use crate::server::App;
 use answers::{ClassCount, LearnerInfo, Listed};
 pub(crate) use open::Taught;
+pub(super) use predict::classify;
 
 /// Most characters of a learner's name.
 const NAME: usize = 64;
@@ -89,6 +90,8 @@ pub(super) fn router() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(share::merge))
         .routes(routes!(share::head))
         .routes(routes!(share::onnx))
+        .routes(routes!(share::statistics))
+        .routes(routes!(share::learner))
 }
 
 /// The id in an address.
@@ -175,15 +178,10 @@ async fn described(id: &str, taught: Arc<Taught>) -> Answer<LearnerInfo> {
         .await
 }
 
-/// The learners of this key.
-#[utoipa::path(get, path = "/v1/learners", tag = "learners",
-    responses((status = 200, description = "All, by id", body = answers::Learners), Problems))]
-async fn list(
-    State(app): State<Arc<App>>,
-    Extension(owner): Extension<Owner>,
-) -> Answer<Json<answers::Learners>> {
+/// The ids of an owner's learners, sorted.
+async fn ids(app: &App, owner: &Owner) -> Answer<Vec<String>> {
     let folder = app.learners.folder.join(&owner.0);
-    let ids = tokio::task::spawn_blocking(move || {
+    tokio::task::spawn_blocking(move || {
         let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
         let name = |entry: std::io::Result<std::fs::DirEntry>| {
             Some(entry.ok()?.file_name().to_str()?.strip_suffix(".learner")?.to_owned())
@@ -193,7 +191,17 @@ async fn list(
         ids
     })
     .await
-    .map_err(Fault::internal)?;
+    .map_err(Fault::internal)
+}
+
+/// The learners of this key.
+#[utoipa::path(get, path = "/v1/learners", tag = "learners",
+    responses((status = 200, description = "All, by id", body = answers::Learners), Problems))]
+async fn list(
+    State(app): State<Arc<App>>,
+    Extension(owner): Extension<Owner>,
+) -> Answer<Json<answers::Learners>> {
+    let ids = ids(&app, &owner).await?;
     let mut learners = Vec::with_capacity(ids.len());
     for id in ids {
         // One that cannot be used does not hide the others.

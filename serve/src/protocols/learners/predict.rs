@@ -1,10 +1,13 @@
 //! What a learner says: of inputs, of itself, and of what to label next.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::State;
 use axum::{Extension, Json};
 use ndarray::Array2;
+use offshoot::Truncation;
+use offshoot::bundle::Modality;
 use offshoot::learner::Uncertainty;
 use offshoot_adapters::metrics::{ClassificationReport, ConfusionMatrix, ProbabilityReport};
 use offshoot_adapters::most_likely;
@@ -82,6 +85,46 @@ pub(super) async fn predict(
         };
         let predictions = probabilities.outer_iter().enumerate().map(of).collect();
         Ok(Json(Predictions { predictions, head: head.head.kind().name() }))
+    };
+    taught.blocking(work).await
+}
+
+/// Each class of each text with its probability, said by a learner, or by the only one there is.
+pub(in crate::protocols) async fn classify(
+    app: &App,
+    owner: &Owner,
+    id: Option<&str>,
+    texts: Vec<String>,
+    truncation: Truncation,
+    deadline: Instant,
+) -> Answer<Vec<Vec<(String, f64)>>> {
+    let taught = match id {
+        Some(id) => open::get(app, owner, id).await?,
+        None => match super::ids(app, owner).await?.as_slice() {
+            [id] => open::get(app, owner, id).await?,
+            [] => return Err(super::not_there("there is no learner; make and teach one".into())),
+            all => {
+                return Err(Fault::invalid(format!(
+                    "there are {} learners; name one by `learner`",
+                    all.len()
+                )));
+            }
+        },
+    };
+    if truncation == Truncation::Refuse && taught.model.manifest.modality == Modality::Text {
+        let prompt = taught.learner.embed_options().prompt.clone();
+        taught.model.tokenize(texts.clone(), prompt, truncation).await?;
+    }
+    let inputs = texts.into_iter().map(Input::Text).collect();
+    let vectors = embed(&taught, inputs, deadline).await?;
+    let work = move |taught: &Taught| {
+        let head = taught.learner.head()?;
+        let names = head.head.classes().names();
+        let probabilities = head.head.predict_proba(vectors.view())?;
+        let row = |row: ndarray::ArrayView1<'_, f64>| {
+            names.iter().cloned().zip(row.iter().copied()).collect()
+        };
+        Ok(probabilities.outer_iter().map(row).collect())
     };
     taught.blocking(work).await
 }

@@ -1,13 +1,18 @@
 //! What leaves a learner: heads, fused files, and heads of several learners together.
 
+use std::io::Read;
 use std::sync::Arc;
 
 use axum::Extension;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::stream;
 use offshoot_adapters::statistics::{Shrinkage, Statistics};
-use offshoot_adapters::{HeadFile, HeadKind, Ridge};
+use offshoot_adapters::{EncoderTag, HeadFile, HeadKind, Ridge, StatisticsFile};
 use offshoot_export::{FuseOptions, fuse};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -16,10 +21,13 @@ use super::{Id, Taught, open};
 use crate::auth::Owner;
 use crate::fault::{Answer, Fault, Kind};
 use crate::openapi::Problems;
-use crate::protocols::Body;
+use crate::protocols::Body as Json;
 use crate::server::App;
 
-fn file(name: String, bytes: Vec<u8>) -> impl IntoResponse {
+/// Bytes of a file that are sent at a time.
+const PART: usize = 256 << 10;
+
+fn file(name: String, bytes: impl IntoResponse) -> impl IntoResponse {
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
@@ -74,16 +82,77 @@ pub(super) async fn onnx(
     Ok(file(format!("{id}.onnx"), bytes))
 }
 
+/// The sums of the learner's examples, to be merged elsewhere. They hold no example, but of a
+/// class with one example the sum is that example's embedding.
+#[utoipa::path(get, path = "/v1/learners/{id}/export/statistics", tag = "learners",
+    params(("id" = String, Path, description = "The learner's id")),
+    responses((status = 200, description = "A file of statistics", body = Vec<u8>, content_type = "application/octet-stream"),
+              Problems))]
+pub(super) async fn statistics(
+    State(app): State<Arc<App>>,
+    Extension(owner): Extension<Owner>,
+    Id(id): Id,
+) -> Answer<impl IntoResponse> {
+    let taught = open::get(&app, &owner, &id).await?;
+    let work = |taught: &Taught| {
+        let (encoder, sums) = taught.learner.with_store(|store| {
+            let encoder = store.info().encoder.clone();
+            let sums = store.statistics(Statistics::new(encoder.dimensions)?)?;
+            Ok::<_, Fault>((encoder, sums))
+        })?;
+        Ok(StatisticsFile { encoder, statistics: sums }.to_bytes()?)
+    };
+    let bytes = taught.blocking(work).await?;
+    Ok(file(format!("{id}.statistics"), bytes))
+}
+
+/// The learner itself, as it is at one moment: examples, their texts, and the history.
+#[utoipa::path(get, path = "/v1/learners/{id}/export/learner", tag = "learners",
+    params(("id" = String, Path, description = "The learner's id")),
+    responses((status = 200, description = "A learner's file", body = Vec<u8>, content_type = "application/octet-stream"),
+              Problems))]
+pub(super) async fn learner(
+    State(app): State<Arc<App>>,
+    Extension(owner): Extension<Owner>,
+    Id(id): Id,
+) -> Answer<impl IntoResponse> {
+    let taught = open::get(&app, &owner, &id).await?;
+    let work = |taught: &Taught| {
+        let folder = tempfile::tempdir().map_err(Fault::internal)?;
+        let path = folder.path().join("copy.learner");
+        taught.learner.with_store(|store| store.copy_to(&path))?;
+        let copy = std::fs::File::open(&path).map_err(Fault::internal)?;
+        Ok((folder, copy))
+    };
+    let copy = taught.blocking(work).await?;
+    // The copy may be larger than memory, and goes when it was sent or the client went away.
+    let parts = stream::try_unfold(copy, |(folder, mut copy)| async move {
+        let read = move || {
+            let mut part = vec![0; PART];
+            let n = copy.read(&mut part)?;
+            part.truncate(n);
+            Ok::<_, std::io::Error>((n > 0).then_some((Bytes::from(part), (folder, copy))))
+        };
+        tokio::task::spawn_blocking(read).await.map_err(std::io::Error::other)?
+    });
+    Ok(file(format!("{id}.learner"), Body::from_stream(parts)))
+}
+
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = MergeRequest)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Merge {
     /// Other learners of the same key and encoder.
+    #[serde(default)]
     with: Vec<String>,
+    /// Files of statistics of the same encoder in base64, as `export/statistics` or
+    /// `offshoot merge` made them.
+    #[serde(default)]
+    statistics: Vec<String>,
     head: Option<String>,
 }
 
-/// The head of the pooled examples of several learners, from their sums.
+/// The head of the pooled examples of several learners and statistics, from their sums.
 #[utoipa::path(post, path = "/v1/learners/{id}/merge", tag = "learners",
     params(("id" = String, Path, description = "The learner's id")),
     request_body = Merge,
@@ -93,7 +162,7 @@ pub(super) async fn merge(
     State(app): State<Arc<App>>,
     Extension(owner): Extension<Owner>,
     Id(id): Id,
-    Body(request): Body<Merge>,
+    Json(request): Json<Merge>,
 ) -> Answer<impl IntoResponse> {
     let kind: HeadKind = request.head.as_deref().unwrap_or("discriminant").parse()?;
     let first = open::get(&app, &owner, &id).await?;
@@ -107,17 +176,13 @@ pub(super) async fn merge(
     }
     let work = move |first: &Taught| {
         let tag = first.learner.with_store(|store| store.info().encoder.clone());
-        let mut sums = Statistics::new(tag.dimensions)?;
+        // Learners are summed up on the grid of statistics, which cannot be changed any more.
+        let mut sums = match uploaded(&request.statistics, &tag)? {
+            Some(sums) => sums,
+            None => Statistics::new(tag.dimensions)?,
+        };
         for taught in std::iter::once(first).chain(others.iter().map(|taught| &**taught)) {
-            let other = taught.learner.with_store(|store| store.info().encoder.clone());
-            if (&other.digest, other.dimensions, &other.prompt)
-                != (&tag.digest, tag.dimensions, &tag.prompt)
-            {
-                return Err(Fault::new(
-                    Kind::Conflict,
-                    "the learners have different encoders, dimensions or prompts",
-                ));
-            }
+            check(&tag, &taught.learner.with_store(|store| store.info().encoder.clone()))?;
             sums = taught.learner.with_store(|store| store.statistics(sums))?;
         }
         let head = match kind {
@@ -137,4 +202,34 @@ pub(super) async fn merge(
     };
     let bytes = first.blocking(work).await?;
     Ok(file(format!("{id}-merged.head"), bytes))
+}
+
+/// Refuses what was embedded in another way.
+fn check(ours: &EncoderTag, other: &EncoderTag) -> Answer<()> {
+    let way = |tag: &EncoderTag| (tag.digest.clone(), tag.dimensions, tag.prompt.clone());
+    if way(ours) == way(other) {
+        return Ok(());
+    }
+    Err(Fault::new(
+        Kind::Conflict,
+        "only what was learned with the same encoder, dimensions and prompt can be merged",
+    ))
+}
+
+/// Statistics that a client sent, pooled; none where it sent none.
+fn uploaded(files: &[String], tag: &EncoderTag) -> Answer<Option<Statistics>> {
+    let mut pooled: Option<Statistics> = None;
+    for (i, file) in files.iter().enumerate() {
+        let bytes = STANDARD
+            .decode(file.trim())
+            .map_err(|_| Fault::invalid(format!("statistics {i} are not in base64")))?;
+        let file = StatisticsFile::from_bytes(&bytes)
+            .map_err(|error| Fault::invalid(format!("file {i}: {error}")))?;
+        check(tag, &file.encoder)?;
+        match &mut pooled {
+            Some(pooled) => pooled.merge(&file.statistics)?,
+            None => pooled = Some(file.statistics),
+        }
+    }
+    Ok(pooled)
 }
