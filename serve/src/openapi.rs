@@ -1,13 +1,13 @@
 //! The OpenAPI document: made of the handlers' own types, and of the errors of each protocol.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use axum::Extension;
-use axum::body::Bytes;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{self, Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
 /// What stands above all routes.
@@ -24,7 +24,7 @@ pub(crate) struct Api;
 struct Keys;
 
 impl Modify for Keys {
-    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+    fn modify(&self, api: &mut openapi::OpenApi) {
         let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         api.components.get_or_insert_default().add_security_scheme("key", scheme);
     }
@@ -72,7 +72,7 @@ pub(crate) struct OpenAiErrors;
 /// Errors of the routes of Text Embeddings Inference.
 pub(crate) struct TeiErrors;
 
-type Responses = BTreeMap<String, RefOr<Response>>;
+type Responses = BTreeMap<String, RefOr<openapi::Response>>;
 
 fn errors(statuses: &[u16], kind: &str, schema: &str) -> Responses {
     let one = |&status: &u16| {
@@ -107,13 +107,9 @@ impl IntoResponses for TeiErrors {
     }
 }
 
-/// The document as it is sent.
-#[derive(Clone)]
-pub(crate) struct Document(pub(crate) Bytes);
-
 /// This document.
 #[utoipa::path(get, path = "/openapi.json", tag = "service",
     responses((status = 200, description = "OpenAPI 3.1", body = Object), Problems))]
-pub(crate) async fn document(Extension(Document(text)): Extension<Document>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], text)
+pub(crate) async fn document(Extension(api): Extension<Arc<openapi::OpenApi>>) -> Response {
+    Json(&*api).into_response()
 }

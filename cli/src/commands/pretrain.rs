@@ -158,7 +158,8 @@ struct DataArgs {
     /// Number of its tokens
     #[arg(long, value_name = "N", default_value_t = 8000)]
     vocabulary: usize,
-    /// Most tokens of a text; longer ones are cut [default: 64; 128 for FASTA]
+    /// Most tokens of a text that the encoder takes; longer ones are learned from in parts, and
+    /// cut when it is used [default: 64; 128 for FASTA]
     #[arg(long, value_name = "N")]
     max_tokens: Option<usize>,
 }

@@ -16,7 +16,8 @@ use crate::objectives::{Draw, Feed, Preparation};
 /// Batches that each thread makes ahead.
 const AHEAD: usize = 2;
 
-/// Everything that a batch is made of: the same step gives the same batch, whoever makes it.
+/// Everything that a batch is made of: the same number gives the same batch, whoever makes it.
+/// Batches are counted through the run, and so are steps where each is of one batch.
 #[derive(Debug)]
 pub(super) struct Maker {
     pub(super) source: Source,

@@ -88,7 +88,8 @@ pub struct PretrainOptions {
     pub tokenizer: TokenizerKind,
     /// Its number of tokens.
     pub vocabulary: usize,
-    /// Most tokens of a text; longer ones are cut.
+    /// Most tokens of a text that the encoder takes: longer ones are cut when it is used, and
+    /// learned from in parts.
     pub max_tokens: usize,
     /// Examples that are held out for the figures of quality, at most a tenth of all.
     pub held_out: usize,

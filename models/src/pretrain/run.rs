@@ -7,9 +7,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ndarray::{Array2, Axis, concatenate};
-use offshoot::Engine;
 use offshoot::bundle::Pretraining;
-use offshoot::trainer::{Tensor as Fed, Trainer};
+use offshoot::{Engine, Trainer};
 use offshoot_export::archive::Written;
 use offshoot_export::graph::Tensor;
 use offshoot_export::training::AVERAGE;
@@ -303,9 +302,7 @@ impl<'a> Run<'a> {
         let mut parts = Vec::new();
         for part in batch.parts(QUALITY_BATCH) {
             let feed = self.maker.preparation.plain("", &part)?;
-            let inputs: Vec<(&str, Fed<'_>)> =
-                feed.iter().map(|(name, value)| (name.as_str(), value.view())).collect();
-            let outputs = self.trainer.evaluate(&inputs)?;
+            let outputs = self.trainer.evaluate(&step::inputs(&feed))?;
             let found = outputs.get("embedding")?.array::<f32>()?.to_owned();
             let found = found
                 .into_dimensionality()

@@ -15,7 +15,7 @@ use super::blank::Blank;
 use super::program::{self, Settings};
 use super::schedule::Schedule;
 use super::source::Source;
-use super::step::of_one_batch;
+use super::step;
 use crate::data::{Dataset, Example, Kind};
 use crate::encoders::{Architecture, Network, Weights};
 use crate::error::{Error, Result};
@@ -124,7 +124,7 @@ impl Learner {
         let steps = (PASSES * rows.len()).div_ceil(batch).clamp(LEAST_STEPS, MOST_STEPS);
         let schedule = Schedule { steps: steps as u64, warm_up: steps as u64 / 10, peak: RATE };
         let mut order: Vec<usize> = Vec::new();
-        for step in 0..steps as u64 {
+        for number in 0..steps as u64 {
             if stop.load(Ordering::Relaxed) {
                 return Err(Error::Interrupted);
             }
@@ -137,9 +137,9 @@ impl Learner {
             let indices: Vec<usize> = places.iter().map(|&place| rows[place]).collect();
             let mut made = self.source.batch(&indices)?.0;
             made.labels = places.iter().map(|&place| y[place] as i64).collect();
-            let draw = Draw { seed: 0, step, purpose: self.objective.name() };
+            let draw = Draw { seed: 0, step: number, purpose: self.objective.name() };
             let feed = self.objective.feed(&made, &self.preparation, &draw)?;
-            of_one_batch(&mut self.trainer, &feed, schedule.rate(step))?;
+            step::of_one_batch(&mut self.trainer, &feed, schedule.rate(number))?;
         }
         Ok(())
     }
@@ -161,9 +161,7 @@ impl Learner {
         let mut found = Vec::with_capacity(rows.len());
         for part in rows.chunks(128) {
             let feed = self.preparation.plain("", &self.source.batch(part)?.0)?;
-            let inputs: Vec<(&str, Fed<'_>)> =
-                feed.iter().map(|(name, value)| (name.as_str(), value.view())).collect();
-            let outputs = self.trainer.evaluate(&inputs)?;
+            let outputs = self.trainer.evaluate(&step::inputs(&feed))?;
             let embedding = outputs.get("embedding")?.view().into_owned();
             let logits = table(embedding, (part.len(), width))?.dot(&weight) + &bias;
             found.extend(logits.outer_iter().map(|row| {

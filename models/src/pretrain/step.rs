@@ -51,7 +51,8 @@ pub(super) fn of_one_batch(trainer: &mut Trainer, feed: &Feed, rate: f32) -> Res
     Ok(trainer.step(&inputs)?)
 }
 
-fn inputs(feed: &Feed) -> Vec<(&str, Fed<'_>)> {
+/// A feed as the trainer takes it.
+pub(super) fn inputs(feed: &Feed) -> Vec<(&str, Fed<'_>)> {
     feed.iter().map(|(name, value)| (name.as_str(), value.view())).collect()
 }
 

@@ -26,7 +26,6 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::metrics::Metrics;
-use crate::openapi::Document;
 use crate::protocols;
 use crate::protocols::learners::Learners;
 use connections::Patience;
@@ -184,9 +183,8 @@ impl Reload {
 fn router(app: &Arc<App>) -> Router {
     let limit = app.config.max_bytes;
     let (router, api) = protocols::router().merge(crate::page::router()).split_for_parts();
-    let document = Document(serde_json::to_vec(&api).unwrap_or_default().into());
     router
-        .layer(Extension(document))
+        .layer(Extension(Arc::new(api)))
         .layer(DefaultBodyLimit::max(limit))
         .layer(CatchPanicLayer::custom(|_| {
             Fault::internal("a handler panicked; please report it").into_response()
