@@ -228,7 +228,7 @@ const SPECIAL: [u32; 5] = [0, 1, 2, 3, 4];
 
 /// Texts with special tokens at both ends, and what an objective feeds its graph for them.
 fn fed(name: &str, causal: bool, texts: &[Vec<u32>]) -> BTreeMap<String, Vec<i64>> {
-    let encoder = Size::Tiny.tokens(60, 32, causal);
+    let encoder = Size::Tiny.tokens(60, 32, causal, 1);
     let tokens =
         Tokens { vocabulary: 60, pad: 0, mask: 4, special: SPECIAL.to_vec(), max_tokens: 32 };
     let preparation = Preparation::new(encoder, Some(tokens));

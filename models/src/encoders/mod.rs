@@ -254,6 +254,9 @@ impl Architecture {
                 if t.vocabulary == 0 || t.max_tokens == 0 {
                     return bad("it needs a vocabulary and at least one position".into());
                 }
+                if t.window == 0 || !t.causal && t.window.is_multiple_of(2) {
+                    return bad(format!("a window of {} tokens has no middle", t.window));
+                }
                 heads(t.width, t.heads)
             }
             Self::Imported(_) => Ok(()),

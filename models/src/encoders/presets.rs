@@ -52,8 +52,15 @@ impl Size {
         self.pick((128, 4, 4), (256, 6, 8), (512, 12, 8))
     }
 
-    /// A transformer over tokens of so many words and positions.
-    pub fn tokens(self, vocabulary: usize, max_tokens: usize, causal: bool) -> Architecture {
+    /// A transformer over tokens of so many words and positions, which are given a window of so
+    /// many before its first layer.
+    pub fn tokens(
+        self,
+        vocabulary: usize,
+        max_tokens: usize,
+        causal: bool,
+        window: usize,
+    ) -> Architecture {
         let (width, layers, heads) = self.transformer();
         Architecture::TokenTransformer(TokenTransformer {
             vocabulary,
@@ -64,6 +71,7 @@ impl Size {
             hidden: 4 * width,
             causal,
             positions: Positions::Rotary,
+            window,
         })
     }
 

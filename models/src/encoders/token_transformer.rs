@@ -1,7 +1,7 @@
 //! Transformer for tokens: words, pieces of words or residues.
 
 use offshoot_export::graph::blocks::Pool;
-use offshoot_export::graph::{ElementType, Graph, Value};
+use offshoot_export::graph::{Dim, ElementType, Graph, Value};
 
 use super::layers::{Context, Layers, Network, transformer};
 use super::{Features, Init};
@@ -19,6 +19,11 @@ pub enum Positions {
 
 /// Transformer over tokens: bidirectional, as BERT (Devlin et al., 2018, arXiv:1810.04805), or
 /// causal, as GPT (Radford et al., 2018). The embedding is the mean over the tokens.
+///
+/// With a `window` of several tokens, two linear layers over the vectors of neighbouring tokens
+/// come before the first layer, a stem that sees what lies together at once (as convolutions before
+/// a vision transformer do: Xiao et al., 2021, arXiv:2106.14881). It tells proteins by the pieces
+/// of a few residues that they share, which attention alone learns slowly.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct TokenTransformer {
     /// Rows of the token table.
@@ -37,6 +42,15 @@ pub struct TokenTransformer {
     pub causal: bool,
     /// Kind of position.
     pub positions: Positions,
+    /// Tokens whose vectors a token is given before the first layer, itself among them: as many
+    /// on each side, of a causal encoder those before. 1: none besides its own. It is odd, or the
+    /// encoder causal.
+    #[serde(default = "alone")]
+    pub window: usize,
+}
+
+fn alone() -> usize {
+    1
 }
 
 impl TokenTransformer {
@@ -56,6 +70,10 @@ impl TokenTransformer {
         let width = self.width;
         let table = self.table(net)?;
         let mut x = net.graph.gather(table, ids, 0)?;
+        if self.window > 1 {
+            let seen = self.neighbors(net, x, mask)?;
+            x = net.graph.add(x, seen)?;
+        }
         let count = net.graph.size_of(ids, 1)?;
         let tokens = net.graph.tensor_type(ids)?.shape.get(1).cloned().unwrap_or_else(|| 1.into());
         let mut rotary = None;
@@ -93,6 +111,32 @@ impl TokenTransformer {
         Ok(Features { tokens, pooled, width })
     }
 
+    /// What the stem makes of the vectors `[batch, tokens, width]` around each token; where a
+    /// neighbour is missing or masked there are zeros.
+    fn neighbors(&self, net: &mut Network<'_>, vectors: Value, mask: Value) -> Result<Value> {
+        let g = &mut *net.graph;
+        let kind = g.tensor_type(vectors)?.clone();
+        let shown = g.cast(mask, ElementType::Float32)?;
+        let shown = g.unsqueeze(shown, &[2])?;
+        let vectors = g.mul(vectors, shown)?;
+        let others = self.window as i64 - 1;
+        let before = if self.causal { others } else { others / 2 };
+        let around = g.integers(&[0, before, 0, 0, others - before, 0])?;
+        let padded = g.op("Pad", &[vectors, around], vec![])?;
+        let mut seen = Vec::with_capacity(self.window);
+        for place in 0..=others {
+            // Padding by negative numbers cuts, and its gradient is padding.
+            let cut = g.integers(&[0, -place, 0, 0, place - others, 0])?;
+            let neighbor = g.op("Pad", &[padded, cut], vec![])?;
+            g.declare_type(neighbor, kind.clone());
+            seen.push(neighbor);
+        }
+        let joined = g.concat(&seen, 2)?;
+        let up = net.linear("window.up", joined, [self.window * self.width, self.hidden], true)?;
+        let up = net.graph.relu(up)?;
+        net.linear("window.down", up, [self.hidden, self.width], true)
+    }
+
     /// The token table, `[vocabulary, width]`.
     ///
     /// # Errors
@@ -103,7 +147,7 @@ impl TokenTransformer {
 }
 
 /// What is added to the scores so that no token sees a later one, `[1, 1, tokens, tokens]`.
-fn causal_bias(g: &mut Graph, count: Value, tokens: offshoot_export::graph::Dim) -> Result<Value> {
+fn causal_bias(g: &mut Graph, count: Value, tokens: Dim) -> Result<Value> {
     let positions = g.range(count, tokens.clone())?;
     let row = g.reshape(positions, vec![1.into(), tokens.clone()])?;
     let column = g.reshape(positions, vec![tokens, 1.into()])?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::init::{self, Origin};
 use super::options::{PretrainOptions, Start};
-use super::tokenizer::{self, Prepared};
+use super::tokenizer::{self, Prepared, TokenizerKind};
 use crate::data::{Dataset, Kind, Moments, Report, check, moments};
 use crate::encoders::{Architecture, Family, Normalization, Weights};
 use crate::error::{Error, Result};
@@ -19,6 +19,9 @@ const MOST_UNREADABLE: f64 = 0.1;
 const SIDE: usize = 224;
 /// The same for the length of signals.
 const LENGTH: usize = 1024;
+
+/// Residues that an encoder of proteins is given around each before its first layer.
+const WINDOW: usize = 5;
 
 /// A network for the data, with the tokenizer of an encoder of texts.
 #[derive(Debug)]
@@ -70,8 +73,8 @@ pub(super) fn settle(data: &dyn Dataset, options: &PretrainOptions) -> Result<Se
                 return Err(wordless());
             }
             let causal = family == Family::CausalTransformer;
-            let encoder =
-                options.size.tokens(prepared.tokens.vocabulary, options.max_tokens, causal);
+            let window = if options.tokenizer == TokenizerKind::Residues { WINDOW } else { 1 };
+            let encoder = options.size.tokens(*vocabulary, options.max_tokens, causal, window);
             let encoder = encoder.configured(&options.configuration)?;
             Ok(Setup { encoder, tokenizer: Some(Arc::new(prepared)), channels: 0, origin: None })
         }

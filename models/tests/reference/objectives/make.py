@@ -22,9 +22,10 @@ torch.set_num_threads(1)
 VOCABULARY, LONGEST = 23, 9
 
 
-def tokens(positions, causal):
+def tokens(positions, causal, window=1, layers=2):
     return dict(family="token-transformer", vocabulary=VOCABULARY, max_tokens=LONGEST, width=16,
-                layers=2, heads=2, hidden=24, causal=causal, positions=positions)
+                layers=layers, heads=2, hidden=24, causal=causal, positions=positions,
+                window=window)
 
 
 def normalization(means, deviations):
@@ -40,6 +41,9 @@ ENCODERS = {
     "rotary": tokens("rotary", False),
     "learned-causal": tokens("learned", True),
     "rotary-causal": tokens("rotary", True),
+    "window": tokens("rotary", False, 5),
+    "window-causal": tokens("learned", True, 4),
+    "window-alone": tokens("rotary", False, 3, 0),
     "vision-transformer": dict(family="vision-transformer", size=[8, 12, 3], patch=4,
                                layers=LAYERS, normalization=RGB),
     "residual-network": dict(family="residual-network", size=[7, 7, 1], stages=[8, 16, 16],
@@ -52,8 +56,8 @@ ENCODERS = {
                            window=5, normalization=TWO),
 }
 OBJECTIVES = {
-    "masked-token": ["learned"],
-    "autoregressive": ["rotary-causal"],
+    "masked-token": ["learned", "window"],
+    "autoregressive": ["rotary-causal", "window-causal"],
     "replaced-token": ["rotary"],
     "denoising": ["shift-mixer", "signal-network"],
     "masked-patches": ["vision-transformer", "signal-transformer"],
@@ -69,7 +73,7 @@ OBJECTIVES = {
     "sigreg": ["signal-transformer"],
     "triplet": ["vision-transformer"],
     "supervised-contrastive": ["signal-network"],
-    "multiple-negatives": ["learned"],
+    "multiple-negatives": ["learned", "window-alone"],
 }
 
 

@@ -124,6 +124,15 @@ def tokens(net, a, ids, mask, factors=None):
     """Vectors of the tokens, and the mean over those that are no padding."""
     width, count = a["width"], ids.shape[1]
     x = F.embedding(ids, net("tokens.weight", a["vocabulary"], width))
+    window = a["window"]
+    if window > 1:
+        # A convolution over the tokens that are no padding.
+        before = window - 1 if a["causal"] else window // 2
+        around = F.pad((x * mask[:, :, None]).transpose(1, 2), (before, window - 1 - before))
+        kernel = net("window.up.weight", window * width, a["hidden"])
+        kernel = kernel.view(window, width, a["hidden"]).permute(2, 1, 0)
+        y = F.conv1d(around, kernel, net("window.up.bias", a["hidden"])).transpose(1, 2)
+        x = x + net.linear("window.down", F.relu(y), width)
     rotary = a["positions"] == "rotary"
     if not rotary:
         x = x + net("positions.weight", a["max_tokens"], width)[:count]
