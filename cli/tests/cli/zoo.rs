@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::{Workplace, bitmap_header, stdout};
 
-const ZOO: [&str; 3] = ["fashion", "motions", "movies"];
+const ZOO: [&str; 4] = ["fashion", "motions", "movies", "proteins"];
 
 fn zoo() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/zoo")
@@ -50,11 +50,11 @@ fn each_has_a_card_and_a_recipe_that_it_was_made_by() {
 }
 
 /// Learns from one file or folder and gives the share of another's rows that are told right.
-fn told_right(place: &Workplace, name: &str, train: &str, test: &str) -> f64 {
+fn told_right(place: &Workplace, name: &str, [train, test]: [&str; 2], more: &[&str]) -> f64 {
     let head = format!("{name}.head");
     let bundle = bundle(name);
-    place.offshoot(&["learn", &bundle, train, "-o", &head]).assert().success();
-    let evaluate = ["evaluate", &bundle, &head, test, "--json"];
+    place.offshoot(&[&["learn", &bundle, train, "-o", &head], more].concat()).assert().success();
+    let evaluate = [&["evaluate", &bundle, &head, test, "--json"], more].concat();
     let said = stdout(&place.offshoot(&evaluate).assert().success());
     let said: Value = serde_json::from_str(&said).unwrap();
     said["accuracy"].as_f64().unwrap()
@@ -87,7 +87,7 @@ fn plots_and_verdicts_are_told_apart() {
         There is nothing new here and it is all too familiar.,verdict\n";
     place.write("train.csv", train);
     place.write("test.csv", test);
-    let right = told_right(&place, "movies", "train.csv", "test.csv");
+    let right = told_right(&place, "movies", ["train.csv", "test.csv"], &[]);
     assert!(right >= 0.8, "{right}");
 }
 
@@ -121,7 +121,7 @@ fn slow_and_fast_motions_are_told_apart() {
     };
     place.write("train.ts", file(0..3));
     place.write("test.ts", file(3..8));
-    let right = told_right(&place, "motions", "train.ts", "test.ts");
+    let right = told_right(&place, "motions", ["train.ts", "test.ts"], &[]);
     assert!(right >= 0.9, "{right}");
 }
 
@@ -164,6 +164,50 @@ fn outlines_of_clothing_are_told_apart() {
             }
         }
     }
-    let right = told_right(&place, "fashion", "train", "test");
+    let right = told_right(&place, "fashion", ["train", "test"], &[]);
+    assert!(right >= 0.9, "{right}");
+}
+
+/// Numbers that look like random ones.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, below: u64) -> u64 {
+        // Knuth's constants (MMIX).
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % below
+    }
+
+    fn residue(&mut self) -> u8 {
+        b"ACDEFGHIKLMNPQRSTVWY"[self.below(20) as usize]
+    }
+
+    /// A relative of a protein, with a fifth of its residues drawn anew.
+    fn relative(&mut self, protein: &[u8]) -> String {
+        let mut residue = |&old: &u8| if self.below(5) == 0 { self.residue() } else { old };
+        protein.iter().map(|old| char::from(residue(old))).collect()
+    }
+}
+
+#[test]
+fn families_of_proteins_with_the_same_residues_are_told_apart() {
+    let place = Workplace::new();
+    let mut numbers = Numbers(0);
+    let protein: Vec<u8> = (0..160).map(|_| numbers.residue()).collect();
+    let backwards = protein.iter().rev().copied().collect();
+    let swapped = protein.chunks(3).flat_map(|three| three.iter().rev()).copied().collect();
+    for (part, count) in [("train.fasta", 3), ("test.fasta", 8)] {
+        let mut file = String::new();
+        for (family, protein) in [("a", &protein), ("b", &backwards), ("c", &swapped)] {
+            for number in 0..count {
+                let relative = numbers.relative(protein);
+                file.push_str(&format!(">{family}{number} FAMILY={family}\n{relative}\n"));
+            }
+        }
+        place.write(part, &file);
+    }
+    let label = ["--label", "FAMILY"];
+    let right = told_right(&place, "proteins", ["train.fasta", "test.fasta"], &label);
     assert!(right >= 0.9, "{right}");
 }
