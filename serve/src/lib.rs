@@ -26,6 +26,6 @@ pub mod protocols;
 mod server;
 
 pub use auth::new_key;
-pub use config::{Config, Served};
+pub use config::{Config, Served, TlsFiles};
 pub use error::{Error, Result};
 pub use server::{Reload, Server, run};

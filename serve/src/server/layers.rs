@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -26,7 +27,7 @@ pub(super) async fn guard(
     mut request: Request,
     next: Next,
 ) -> Response {
-    if let Err(fault) = origin(&app, request.headers()) {
+    if let Err(fault) = origin(&app, &request) {
         return fault.into_response();
     }
     let path = request.uri().path();
@@ -66,11 +67,13 @@ pub(super) async fn guard(
 
 /// Where nobody needs a key, a page of another site must not speak through a person's browser:
 /// neither by its own name (`Origin`) nor by one that it lets point here (`Host`).
-fn origin(app: &App, headers: &HeaderMap) -> Result<(), Fault> {
+fn origin(app: &App, request: &Request) -> Result<(), Fault> {
+    let headers = request.headers();
     let refuse =
         |what| Err(Fault::new(Kind::Forbidden, format!("requests {what} are not answered")));
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let host = text(header::HOST);
+    // HTTP/2 names the host in the address, RFC 9113 section 8.3.1.
+    let host = request.uri().authority().map(Authority::as_str).or_else(|| text(header::HOST));
     if let Some(origin) = text(header::ORIGIN) {
         let own = origin.split_once("://").map(|(_, rest)| rest);
         if own.is_none() || own != host {

@@ -2,12 +2,14 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::connections::{Patience, serve};
+use super::tls::Tls;
 use crate::config::Config;
 use crate::error::{Error, Result};
 
@@ -46,12 +48,13 @@ impl Listening {
         self,
         router: Router,
         patience: Patience,
+        tls: Option<Arc<Tls>>,
         stop: impl Future<Output = ()> + Send,
     ) {
         match self {
-            Self::Tcp(listener) => serve(NoDelay(listener), router, patience, stop).await,
+            Self::Tcp(listener) => serve(NoDelay(listener), router, patience, tls, stop).await,
             #[cfg(unix)]
-            Self::Unix(listener) => serve(listener, router, patience, stop).await,
+            Self::Unix(listener) => serve(listener, router, patience, tls, stop).await,
         }
     }
 }

@@ -3,6 +3,8 @@
 mod connections;
 pub(crate) mod layers;
 mod listen;
+mod tls;
+mod watched;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -30,6 +32,7 @@ use crate::protocols;
 use crate::protocols::learners::Learners;
 use connections::Patience;
 use listen::Listening;
+use tls::Tls;
 
 /// Smaller answers are sent as they are: on one machine compressing takes longer than sending.
 const COMPRESSED_FROM: u64 = 32 << 10;
@@ -42,10 +45,20 @@ pub(crate) struct App {
     pub(crate) learners: Learners,
     pub(crate) keys: Option<KeyFile>,
     pub(crate) metrics: Arc<Metrics>,
+    tls: Option<Arc<Tls>>,
     draining: watch::Sender<bool>,
 }
 
 impl App {
+    fn doubt(&self) -> Option<String> {
+        let tls = self.config.tls.as_ref()?;
+        let doubt = self.tls.as_ref()?.doubt()?;
+        Some(format!(
+            "the certificate {} {doubt}; clients will refuse it",
+            tls.certificate.display()
+        ))
+    }
+
     /// Whether the service ends.
     pub(crate) fn is_draining(&self) -> bool {
         *self.draining.borrow()
@@ -64,7 +77,7 @@ impl Server {
     /// they are first needed.
     ///
     /// # Errors
-    /// Those of bundles; [`Error::Keys`], [`Error::Io`]; [`Error::Argument`] for an address
+    /// Those of bundles; [`Error::Keys`], [`Error::Tls`], [`Error::Io`]; [`Error::Argument`] for an address
     /// that others reach without keys.
     pub async fn bind(config: Config) -> Result<Self> {
         let reachable = config.socket.is_none() && !config.address.ip().is_loopback();
@@ -76,12 +89,13 @@ impl Server {
             )));
         }
         let keys = config.keys.as_deref().map(KeyFile::open).transpose()?;
+        let tls = config.tls.as_ref().map(Tls::open).transpose()?.map(Arc::new);
         let metrics = Arc::new(Metrics::default());
         let bundles = Bundles::new(&config, &metrics)?;
         let learners = Learners::new(&config.data)?;
         let listener = Listening::start(&config).await?;
         let draining = watch::Sender::new(false);
-        let app = Arc::new(App { config, bundles, learners, keys, metrics, draining });
+        let app = Arc::new(App { config, bundles, learners, keys, metrics, tls, draining });
         Ok(Self { app, listener })
     }
 
@@ -89,6 +103,12 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         self.listener.address()
+    }
+
+    /// What clients will find wrong with its certificate, which it presents all the same.
+    #[must_use]
+    pub fn doubt(&self) -> Option<String> {
+        self.app.doubt()
     }
 
     /// Serves until `stop` is ready, and then until requests in progress are answered, or for
@@ -108,7 +128,7 @@ impl Server {
             head: app.config.head_timeout,
             silence: app.config.body_timeout,
         };
-        let serving = listener.serve(router, patience, stopping);
+        let serving = listener.serve(router, patience, app.tls.clone(), stopping);
         let late = async move {
             let _ = ending.wait_for(|ending| *ending).await;
             tokio::time::sleep(drain).await;
@@ -119,13 +139,14 @@ impl Server {
         }
     }
 
-    /// What opens bundles and reads keys again, from any thread, while the service runs.
+    /// What opens bundles and reads keys and the certificate again, from any thread, while the service runs.
     #[must_use]
     pub fn reload(&self) -> Reload {
         Reload { app: self.app.clone() }
     }
 
-    /// Opens bundles again that were replaced and reads the keys again, at each SIGHUP.
+    /// Opens bundles again that were replaced and reads keys and the certificate again, at each
+    /// SIGHUP.
     #[cfg(unix)]
     fn reload_at_hangup(&self) -> Result<()> {
         use tokio::signal::unix::{SignalKind, signal};
@@ -147,6 +168,16 @@ impl Server {
                         Ok(false) => {}
                         Err(error) => eprintln!("error: the keys stay as they were: {error}"),
                     }
+                    match reload.certificate() {
+                        Ok(true) => eprintln!("the new certificate is presented"),
+                        Ok(false) => {}
+                        Err(error) => {
+                            eprintln!("error: the certificate stays as it was: {error}");
+                        }
+                    }
+                    if let Some(doubt) = reload.app.doubt() {
+                        eprintln!("warning: {doubt}");
+                    }
                 };
                 let _ = tokio::task::spawn_blocking(work).await;
             }
@@ -155,7 +186,7 @@ impl Server {
     }
 }
 
-/// Opens bundles again that were replaced on disk, and reads keys again.
+/// Opens bundles again that were replaced on disk, and reads keys and certificates again.
 #[derive(Debug, Clone)]
 pub struct Reload {
     app: Arc<App>,
@@ -177,6 +208,15 @@ impl Reload {
     /// then stay as they were.
     pub fn keys(&self) -> Result<bool> {
         self.app.keys.as_ref().map_or(Ok(false), KeyFile::reload)
+    }
+
+    /// Reads the certificate and its key again, if there are any; gives whether they are
+    /// others. Connections that are open keep what they agreed on. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::Tls`], [`Error::Io`]. What was presented then stays.
+    pub fn certificate(&self) -> Result<bool> {
+        self.app.tls.as_ref().map_or(Ok(false), |tls| tls.reload())
     }
 }
 
@@ -212,6 +252,9 @@ pub fn run(config: Config, started: impl FnOnce(Option<SocketAddr>)) -> Result<(
         let server = Server::bind(config).await?;
         #[cfg(unix)]
         server.reload_at_hangup()?;
+        if let Some(doubt) = server.doubt() {
+            eprintln!("warning: {doubt}");
+        }
         started(server.address());
         server.serve(stopped()).await;
         Ok::<_, Error>(())

@@ -9,3 +9,4 @@ mod embeddings;
 mod killed;
 mod learners;
 mod safety;
+mod tls;
