@@ -39,6 +39,9 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// The file of keys; without one everyone who reaches the address may do everything.
     pub keys: Option<PathBuf>,
+    /// Origins whose pages may speak to the service besides its own, each written as browsers
+    /// do: `https://app.example.org`.
+    pub origins: Vec<String>,
     /// The folder of learners.
     pub data: PathBuf,
     /// How encoders are opened.
@@ -73,6 +76,7 @@ impl Config {
             log: false,
             tls: None,
             keys: None,
+            origins: Vec::new(),
             data,
             open: OpenOptions::new(),
             queue_tokens: 1 << 18,

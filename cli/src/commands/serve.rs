@@ -52,6 +52,10 @@ pub(crate) struct Args {
     /// The private key of the certificate, in PEM
     #[arg(long, value_name = "PEM", requires = "tls_certificate")]
     tls_key: Option<PathBuf>,
+    /// Let pages of this origin speak to the service too, for example https://app.example.org;
+    /// may be given several times
+    #[arg(long, value_name = "ORIGIN")]
+    cors_origin: Vec<String>,
     /// Make a key of this name, add it to the file of keys, print it once, and end
     #[arg(long, value_name = "NAME", requires = "keys")]
     new_key: Option<String>,
@@ -93,6 +97,7 @@ pub(crate) fn run(args: Args) -> Result {
     config.address = args.listen;
     config.keys = args.keys;
     config.log = args.log;
+    config.origins = args.cors_origin;
     config.tls = args
         .tls_certificate
         .zip(args.tls_key)

@@ -66,7 +66,7 @@ pub(super) async fn guard(
 }
 
 /// Where nobody needs a key, a page of another site must not speak through a person's browser:
-/// neither by its own name (`Origin`) nor by one that it lets point here (`Host`).
+/// neither by its own name (`Origin`), unless that is allowed, nor by one that it lets point here (`Host`).
 fn origin(app: &App, request: &Request) -> Result<(), Fault> {
     let headers = request.headers();
     let refuse =
@@ -74,8 +74,11 @@ fn origin(app: &App, request: &Request) -> Result<(), Fault> {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     // HTTP/2 names the host in the address, RFC 9113 section 8.3.1.
     let host = request.uri().authority().map(Authority::as_str).or_else(|| text(header::HOST));
-    if let Some(origin) = text(header::ORIGIN) {
-        let own = origin.split_once("://").map(|(_, rest)| rest);
+    if let Some(origin) = headers.get(header::ORIGIN)
+        && !app.origins.contains(origin)
+    {
+        let own = origin.to_str().ok().and_then(|text| text.split_once("://"));
+        let own = own.map(|(_, rest)| rest);
         if own.is_none() || own != host {
             return refuse("from pages of other sites");
         }

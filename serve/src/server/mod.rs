@@ -1,6 +1,7 @@
 //! From a configuration to a service that listens, and its orderly end.
 
 mod connections;
+mod cors;
 pub(crate) mod layers;
 mod listen;
 mod tls;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
+use axum::http::HeaderValue;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::{Extension, Router};
@@ -45,6 +47,8 @@ pub(crate) struct App {
     pub(crate) learners: Learners,
     pub(crate) keys: Option<KeyFile>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Pages of these origins may speak to the service, besides its own.
+    pub(crate) origins: Vec<HeaderValue>,
     tls: Option<Arc<Tls>>,
     draining: watch::Sender<bool>,
 }
@@ -78,7 +82,7 @@ impl Server {
     ///
     /// # Errors
     /// Those of bundles; [`Error::Keys`], [`Error::Tls`], [`Error::Io`]; [`Error::Argument`] for an address
-    /// that others reach without keys.
+    /// that others reach without keys, and for what is no origin.
     pub async fn bind(config: Config) -> Result<Self> {
         let reachable = config.socket.is_none() && !config.address.ip().is_loopback();
         if reachable && config.keys.is_none() {
@@ -89,13 +93,15 @@ impl Server {
             )));
         }
         let keys = config.keys.as_deref().map(KeyFile::open).transpose()?;
+        let origins = cors::origins(&config.origins)?;
         let tls = config.tls.as_ref().map(Tls::open).transpose()?.map(Arc::new);
         let metrics = Arc::new(Metrics::default());
         let bundles = Bundles::new(&config, &metrics)?;
         let learners = Learners::new(&config.data)?;
         let listener = Listening::start(&config).await?;
         let draining = watch::Sender::new(false);
-        let app = Arc::new(App { config, bundles, learners, keys, metrics, tls, draining });
+        let app =
+            Arc::new(App { config, bundles, learners, keys, metrics, origins, tls, draining });
         Ok(Self { app, listener })
     }
 
@@ -223,7 +229,7 @@ impl Reload {
 fn router(app: &Arc<App>) -> Router {
     let limit = app.config.max_bytes;
     let (router, api) = protocols::router().merge(crate::page::router()).split_for_parts();
-    router
+    let router = router
         .layer(Extension(Arc::new(api)))
         .layer(DefaultBodyLimit::max(limit))
         .layer(CatchPanicLayer::custom(|_| {
@@ -234,7 +240,11 @@ fn router(app: &Arc<App>) -> Router {
         .layer(RequestBodyTimeoutLayer::new(app.config.body_timeout))
         .layer(from_fn_with_state(app.clone(), layers::guard))
         .layer(from_fn_with_state(app.clone(), layers::outermost))
-        .with_state(app.clone())
+        .with_state(app.clone());
+    match app.origins.is_empty() {
+        true => router,
+        false => router.layer(cors::layer(app.origins.clone())),
+    }
 }
 
 /// Serves until SIGINT or SIGTERM, and calls `started` once it listens, with the

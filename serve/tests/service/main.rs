@@ -3,6 +3,7 @@
 mod client;
 mod clients;
 mod connections;
+mod cors;
 mod document;
 mod embeddings;
 #[cfg(unix)]
