@@ -21,7 +21,7 @@ Examples:
 Open the printed address to teach in a browser. Programs speak OpenAI's protocol (base URL \
 ADDRESS/v1), that of Text Embeddings Inference (ADDRESS/embed), or /v1/learners. SIGTERM ends the \
 service once requests in progress are answered; SIGHUP serves bundles that were replaced and reads the keys and the \
-certificate again.";
+certificate again. A socket of systemd (LISTEN_FDS) takes the place of --listen and --socket.";
 
 /// Serve embeddings and learners over HTTP, and a page to teach on
 ///
@@ -116,7 +116,7 @@ pub(crate) fn run(args: Args) -> Result {
     offshoot_serve::run(config, |address| match (address, &args.socket) {
         (Some(address), _) => progress::say(&format!("{scheme}://{address}/")),
         (None, Some(path)) => progress::say(&files::shell_path(path).to_string()),
-        (None, None) => {}
+        (None, None) => progress::say("the socket that was handed over"),
     })?;
     Ok(())
 }

@@ -9,6 +9,8 @@ use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::connections::{Patience, serve};
+#[cfg(unix)]
+use super::systemd::HandedOver;
 use super::tls::Tls;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -33,6 +35,22 @@ impl Listening {
                 .map(Self::Tcp)
                 .map_err(Error::io("listen on", config.address)),
         }
+    }
+
+    /// Listens on a socket that systemd opened.
+    #[cfg(unix)]
+    pub(super) fn take(socket: HandedOver) -> Result<Self> {
+        let taken = match socket {
+            HandedOver::Tcp(listener) => listener
+                .set_nonblocking(true)
+                .and_then(|()| TcpListener::from_std(listener))
+                .map(Self::Tcp),
+            HandedOver::Unix(listener) => listener
+                .set_nonblocking(true)
+                .and_then(|()| tokio::net::UnixListener::from_std(listener))
+                .map(Self::Unix),
+        };
+        taken.map_err(Error::io("listen on", "the socket that was handed over"))
     }
 
     pub(super) fn address(&self) -> Option<SocketAddr> {

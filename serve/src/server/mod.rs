@@ -4,6 +4,8 @@ mod connections;
 mod cors;
 pub(crate) mod layers;
 mod listen;
+#[cfg(unix)]
+mod systemd;
 mod tls;
 mod watched;
 
@@ -54,6 +56,17 @@ pub(crate) struct App {
 }
 
 impl App {
+    fn new(config: Config) -> Result<Arc<Self>> {
+        let origins = cors::origins(&config.origins)?;
+        let keys = config.keys.as_deref().map(KeyFile::open).transpose()?;
+        let tls = config.tls.as_ref().map(Tls::open).transpose()?.map(Arc::new);
+        let metrics = Arc::new(Metrics::default());
+        let bundles = Bundles::new(&config, &metrics)?;
+        let learners = Learners::new(&config.data)?;
+        let draining = watch::Sender::new(false);
+        Ok(Arc::new(Self { config, bundles, learners, keys, metrics, origins, tls, draining }))
+    }
+
     fn doubt(&self) -> Option<String> {
         let tls = self.config.tls.as_ref()?;
         let doubt = self.tls.as_ref()?.doubt()?;
@@ -84,25 +97,22 @@ impl Server {
     /// Those of bundles; [`Error::Keys`], [`Error::Tls`], [`Error::Io`]; [`Error::Argument`] for an address
     /// that others reach without keys, and for what is no origin.
     pub async fn bind(config: Config) -> Result<Self> {
-        let reachable = config.socket.is_none() && !config.address.ip().is_loopback();
-        if reachable && config.keys.is_none() {
-            return Err(Error::Argument(format!(
-                "at {} other machines would reach the service; give --keys FILE, or listen on \
-                 127.0.0.1",
-                config.address
-            )));
+        if config.socket.is_none() {
+            refuse_open(&config, config.address)?;
         }
-        let keys = config.keys.as_deref().map(KeyFile::open).transpose()?;
-        let origins = cors::origins(&config.origins)?;
-        let tls = config.tls.as_ref().map(Tls::open).transpose()?.map(Arc::new);
-        let metrics = Arc::new(Metrics::default());
-        let bundles = Bundles::new(&config, &metrics)?;
-        let learners = Learners::new(&config.data)?;
-        let listener = Listening::start(&config).await?;
-        let draining = watch::Sender::new(false);
-        let app =
-            Arc::new(App { config, bundles, learners, keys, metrics, origins, tls, draining });
+        let app = App::new(config)?;
+        let listener = Listening::start(&app.config).await?;
         Ok(Self { app, listener })
+    }
+
+    /// As [`Server::bind`], on a socket that is listened on already.
+    #[cfg(unix)]
+    fn take(config: Config, socket: systemd::HandedOver) -> Result<Self> {
+        let listener = Listening::take(socket)?;
+        if let Some(address) = listener.address() {
+            refuse_open(&config, address)?;
+        }
+        Ok(Self { app: App::new(config)?, listener })
     }
 
     /// Where it listens; none on a Unix socket.
@@ -247,18 +257,39 @@ fn router(app: &Arc<App>) -> Router {
     }
 }
 
+/// Without keys nobody but this machine is answered.
+fn refuse_open(config: &Config, address: SocketAddr) -> Result<()> {
+    if address.ip().is_loopback() || config.keys.is_some() {
+        return Ok(());
+    }
+    Err(Error::Argument(format!(
+        "at {address} other machines would reach the service; give --keys FILE, or listen on \
+         127.0.0.1"
+    )))
+}
+
 /// Serves until SIGINT or SIGTERM, and calls `started` once it listens, with the
-/// address unless that is a Unix socket.
+/// address unless that is a Unix socket. Takes the socket that systemd hands over, if it does,
+/// in place of those of the configuration, and tells it when the service is ready, alive and
+/// ending.
 ///
 /// # Errors
-/// As [`Server::bind`].
+/// As [`Server::bind`]; [`Error::Argument`] for sockets that cannot be served.
 pub fn run(config: Config, started: impl FnOnce(Option<SocketAddr>)) -> Result<()> {
+    #[cfg(unix)]
+    let socket = systemd::handed_over()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(Error::io("start", "the service's threads"))?;
     runtime.block_on(async {
+        #[cfg(unix)]
+        let server = match socket {
+            Some(socket) => Server::take(config, socket)?,
+            None => Server::bind(config).await?,
+        };
+        #[cfg(not(unix))]
         let server = Server::bind(config).await?;
         #[cfg(unix)]
         server.reload_at_hangup()?;
@@ -266,6 +297,19 @@ pub fn run(config: Config, started: impl FnOnce(Option<SocketAddr>)) -> Result<(
             eprintln!("warning: {doubt}");
         }
         started(server.address());
+        #[cfg(unix)]
+        if let Some(supervisor) = systemd::Supervisor::of_environment().map(Arc::new) {
+            supervisor.tell("READY=1");
+            let (watching, app) = (supervisor.clone(), server.app.clone());
+            let watching = tokio::spawn(async move { watching.watch(&app).await });
+            let stopped = async move {
+                stopped().await;
+                supervisor.tell("STOPPING=1");
+            };
+            server.serve(stopped).await;
+            watching.abort();
+            return Ok(());
+        }
         server.serve(stopped()).await;
         Ok::<_, Error>(())
     })?;
