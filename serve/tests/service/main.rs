@@ -6,8 +6,10 @@ mod connections;
 mod cors;
 mod document;
 mod embeddings;
+mod installed;
 #[cfg(unix)]
 mod killed;
 mod learners;
+mod page;
 mod safety;
 mod tls;
