@@ -42,13 +42,17 @@ const count = (page, selector, n) =>
     [selector, n],
   );
 
-async function create(page, name, model) {
+/** Makes a learner of this name, or of one like it, and gives its name. */
+async function create(page, wanted, model) {
   await page.waitForFunction(() => document.getElementById("status").textContent !== "");
+  const taken = await page.locator("#learner option").allTextContents();
+  const name = taken.includes(wanted) ? `${wanted}-${Date.now()}` : wanted;
   if (await page.locator("#create").isHidden()) await page.click("#new");
   await page.fill("#name", name);
   await page.selectOption("#model", model);
   await page.click("#create button");
   await says(page, `${name}: taught on ${model}`);
+  return name;
 }
 
 async function teach(page, label, n) {
@@ -114,8 +118,7 @@ const texts = {
 };
 
 async function byTexts(page, model) {
-  const name = `texts-${Date.now()}`;
-  await create(page, name, model);
+  const name = await create(page, "films", model);
   for (const [label, lines] of Object.entries(texts)) {
     await page.fill("#text", lines.join("\n"));
     await teach(page, label, lines.length);
@@ -125,9 +128,10 @@ async function byTexts(page, model) {
   // A text that was taught, so that what is right does not hang on the encoder.
   await page.fill("#text", texts.story[1]);
   assert.equal(await first(page), "story");
-  await page.fill("#text", ["a dull film", "a sailor comes home", "so funny"].join("\n"));
+  await page.fill("#text", ["a thief crosses the desert", "a dull film", "so funny"].join("\n"));
   await page.click("#suggest");
   await page.locator("#suggestions li").first().waitFor();
+  if (folder) await page.screenshot({ path: `${folder}/taught.png`, fullPage: true });
   for (const kind of ["head", "onnx"]) {
     const [download] = await Promise.all([page.waitForEvent("download"), page.click(`#${kind}`)]);
     assert.equal(download.suggestedFilename(), `${name}.${kind}`);
@@ -184,8 +188,7 @@ async function give(page, label, numbers) {
 }
 
 async function byImages(page, model) {
-  const name = `images-${Date.now()}`;
-  await create(page, name, model);
+  const name = await create(page, "shapes", model);
   for (const label of ["bar", "frame", "cross"]) {
     await give(page, label, [0, 1, 2, 3, 4]);
     await teach(page, label, 5);
