@@ -35,6 +35,9 @@ pub struct Config {
     pub socket: Option<PathBuf>,
     /// Whether each request is told on standard error, as a line of JSON.
     pub log: bool,
+    /// The collector of OpenTelemetry that is sent a span for each request, by OTLP over HTTP:
+    /// `http://127.0.0.1:4318`. Needs the feature `opentelemetry`.
+    pub traces: Option<String>,
     /// TLS by this certificate; without one the service speaks plainly.
     pub tls: Option<TlsFiles>,
     /// The file of keys; without one everyone who reaches the address may do everything.
@@ -74,6 +77,7 @@ impl Config {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             socket: None,
             log: false,
+            traces: None,
             tls: None,
             keys: None,
             origins: Vec::new(),

@@ -42,6 +42,10 @@ pub(crate) struct Args {
     /// Tell each request on standard error, as a line of JSON
     #[arg(long)]
     log: bool,
+    /// Send a span for each request to this collector of OpenTelemetry, by OTLP over HTTP, for
+    /// example http://127.0.0.1:4318; for programs built with the feature `opentelemetry`
+    #[arg(long, value_name = "URL")]
+    traces: Option<String>,
     /// The file of keys: only who has one is answered; it is read again at SIGHUP
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
@@ -97,6 +101,7 @@ pub(crate) fn run(args: Args) -> Result {
     config.address = args.listen;
     config.keys = args.keys;
     config.log = args.log;
+    config.traces = args.traces;
     config.origins = args.cors_origin;
     config.tls = args
         .tls_certificate

@@ -4,15 +4,17 @@ mod connections;
 mod cors;
 pub(crate) mod layers;
 mod listen;
+mod process;
 #[cfg(unix)]
 mod systemd;
 mod tls;
+#[cfg(feature = "opentelemetry")]
+mod traces;
 mod watched;
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderValue;
@@ -36,7 +38,10 @@ use crate::protocols;
 use crate::protocols::learners::Learners;
 use connections::Patience;
 use listen::Listening;
+pub use process::run;
 use tls::Tls;
+#[cfg(feature = "opentelemetry")]
+use traces::Traces;
 
 /// Smaller answers are sent as they are: on one machine compressing takes longer than sending.
 const COMPRESSED_FROM: u64 = 32 << 10;
@@ -52,6 +57,8 @@ pub(crate) struct App {
     /// Pages of these origins may speak to the service, besides its own.
     pub(crate) origins: Vec<HeaderValue>,
     tls: Option<Arc<Tls>>,
+    #[cfg(feature = "opentelemetry")]
+    traces: Option<Traces>,
     draining: watch::Sender<bool>,
 }
 
@@ -60,11 +67,30 @@ impl App {
         let origins = cors::origins(&config.origins)?;
         let keys = config.keys.as_deref().map(KeyFile::open).transpose()?;
         let tls = config.tls.as_ref().map(Tls::open).transpose()?.map(Arc::new);
+        #[cfg(feature = "opentelemetry")]
+        let traces = config.traces.as_deref().map(Traces::to).transpose()?;
+        #[cfg(not(feature = "opentelemetry"))]
+        if config.traces.is_some() {
+            return Err(Error::Argument(
+                "this program was built without traces; build it with `--features opentelemetry`"
+                    .into(),
+            ));
+        }
         let metrics = Arc::new(Metrics::default());
         let bundles = Bundles::new(&config, &metrics)?;
         let learners = Learners::new(&config.data)?;
-        let draining = watch::Sender::new(false);
-        Ok(Arc::new(Self { config, bundles, learners, keys, metrics, origins, tls, draining }))
+        Ok(Arc::new(Self {
+            config,
+            bundles,
+            learners,
+            keys,
+            metrics,
+            origins,
+            tls,
+            #[cfg(feature = "opentelemetry")]
+            traces,
+            draining: watch::Sender::new(false),
+        }))
     }
 
     fn doubt(&self) -> Option<String> {
@@ -153,52 +179,17 @@ impl Server {
             () = serving => {}
             () = late => {}
         }
+        #[cfg(feature = "opentelemetry")]
+        if app.traces.is_some() {
+            let end = move || app.traces.iter().for_each(Traces::end);
+            let _ = tokio::task::spawn_blocking(end).await;
+        }
     }
 
     /// What opens bundles and reads keys and the certificate again, from any thread, while the service runs.
     #[must_use]
     pub fn reload(&self) -> Reload {
         Reload { app: self.app.clone() }
-    }
-
-    /// Opens bundles again that were replaced and reads keys and the certificate again, at each
-    /// SIGHUP.
-    #[cfg(unix)]
-    fn reload_at_hangup(&self) -> Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut hangup = signal(SignalKind::hangup()).map_err(Error::io("wait for", "SIGHUP"))?;
-        let reload = self.reload();
-        tokio::spawn(async move {
-            while hangup.recv().await.is_some() {
-                let reload = reload.clone();
-                let work = move || {
-                    for (name, result) in reload.run() {
-                        match result {
-                            Ok(true) => eprintln!("{name}: the new bundle is served"),
-                            Ok(false) => {}
-                            Err(error) => eprintln!("error: {name} stays as it was: {error}"),
-                        }
-                    }
-                    match reload.keys() {
-                        Ok(true) => eprintln!("the keys are those that the file holds now"),
-                        Ok(false) => {}
-                        Err(error) => eprintln!("error: the keys stay as they were: {error}"),
-                    }
-                    match reload.certificate() {
-                        Ok(true) => eprintln!("the new certificate is presented"),
-                        Ok(false) => {}
-                        Err(error) => {
-                            eprintln!("error: the certificate stays as it was: {error}");
-                        }
-                    }
-                    if let Some(doubt) = reload.app.doubt() {
-                        eprintln!("warning: {doubt}");
-                    }
-                };
-                let _ = tokio::task::spawn_blocking(work).await;
-            }
-        });
-        Ok(())
     }
 }
 
@@ -266,72 +257,4 @@ fn refuse_open(config: &Config, address: SocketAddr) -> Result<()> {
         "at {address} other machines would reach the service; give --keys FILE, or listen on \
          127.0.0.1"
     )))
-}
-
-/// Serves until SIGINT or SIGTERM, and calls `started` once it listens, with the
-/// address unless that is a Unix socket. Takes the socket that systemd hands over, if it does,
-/// in place of those of the configuration, and tells it when the service is ready, alive and
-/// ending.
-///
-/// # Errors
-/// As [`Server::bind`]; [`Error::Argument`] for sockets that cannot be served.
-pub fn run(config: Config, started: impl FnOnce(Option<SocketAddr>)) -> Result<()> {
-    #[cfg(unix)]
-    let socket = systemd::handed_over()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(Error::io("start", "the service's threads"))?;
-    runtime.block_on(async {
-        #[cfg(unix)]
-        let server = match socket {
-            Some(socket) => Server::take(config, socket)?,
-            None => Server::bind(config).await?,
-        };
-        #[cfg(not(unix))]
-        let server = Server::bind(config).await?;
-        #[cfg(unix)]
-        server.reload_at_hangup()?;
-        if let Some(doubt) = server.doubt() {
-            eprintln!("warning: {doubt}");
-        }
-        started(server.address());
-        #[cfg(unix)]
-        if let Some(supervisor) = systemd::Supervisor::of_environment().map(Arc::new) {
-            supervisor.tell("READY=1");
-            let (watching, app) = (supervisor.clone(), server.app.clone());
-            let watching = tokio::spawn(async move { watching.watch(&app).await });
-            let stopped = async move {
-                stopped().await;
-                supervisor.tell("STOPPING=1");
-            };
-            server.serve(stopped).await;
-            watching.abort();
-            return Ok(());
-        }
-        server.serve(stopped()).await;
-        Ok::<_, Error>(())
-    })?;
-    // Blocking work that nobody waits for does not hold the end up.
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    Ok(())
-}
-
-async fn stopped() {
-    let interrupt = async {
-        let _ = tokio::signal::ctrl_c().await;
-    };
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                tokio::select! { () = interrupt => {}, _ = terminate.recv() => {} }
-            }
-            Err(_) => interrupt.await,
-        }
-    }
-    #[cfg(not(unix))]
-    interrupt.await;
 }

@@ -13,3 +13,4 @@ mod learners;
 mod page;
 mod safety;
 mod tls;
+mod traces;
