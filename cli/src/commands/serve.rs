@@ -43,7 +43,7 @@ pub(crate) struct Args {
     #[arg(long)]
     log: bool,
     /// Send a span for each request to this collector of OpenTelemetry, by OTLP over HTTP, for
-    /// example http://127.0.0.1:4318; for programs built with the feature `opentelemetry`
+    /// example `http://127.0.0.1:4318`; for programs built with the feature `opentelemetry`
     #[arg(long, value_name = "URL")]
     traces: Option<String>,
     /// The file of keys: only who has one is answered; it is read again at SIGHUP
@@ -56,7 +56,7 @@ pub(crate) struct Args {
     /// The private key of the certificate, in PEM
     #[arg(long, value_name = "PEM", requires = "tls_certificate")]
     tls_key: Option<PathBuf>,
-    /// Let pages of this origin speak to the service too, for example https://app.example.org;
+    /// Let pages of this origin speak to the service too, for example `https://app.example.org`;
     /// may be given several times
     #[arg(long, value_name = "ORIGIN")]
     cors_origin: Vec<String>,
