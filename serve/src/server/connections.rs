@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
+use super::begun::Begun;
 use super::tls::Tls;
 use super::watched::{Opening, Taken};
 
@@ -70,14 +71,16 @@ pub(super) async fn serve<L: Listener>(
             match config {
                 None => talk.with(stream, opening).await,
                 Some(config) => {
-                    let agreed = TlsAcceptor::from(config).accept(stream);
+                    let agreed = async {
+                        TlsAcceptor::from(config).accept(Begun::wait(stream).await?).await
+                    };
                     let mut end = talk.end.clone();
                     // Who has not agreed by the end has asked nothing.
                     let agreed = tokio::select! {
                         agreed = timeout_at(opening, agreed) => agreed,
                         _ = end.changed() => return,
                     };
-                    // Of a failure TLS itself tells the client what may be told.
+                    // Of a failure the client was told what may be told.
                     if let Ok(Ok(stream)) = agreed {
                         talk.with(stream, Instant::now() + patience.head).await;
                     }

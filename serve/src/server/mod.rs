@@ -1,5 +1,6 @@
 //! From a configuration to a service that listens, and its orderly end.
 
+mod begun;
 mod connections;
 mod cors;
 pub(crate) mod layers;

@@ -43,11 +43,15 @@ fn service(change: impl FnOnce(&mut Config)) -> (Service, CertificateDer<'static
     let tls = files(folder.path());
     let service = Service::with(folder, |config| {
         config.tls = Some(tls);
-        config.head_timeout = Duration::from_millis(500);
-        config.body_timeout = Duration::from_millis(500);
         change(config);
     });
     (service, trusted)
+}
+
+/// Cuts slow clients off soon.
+fn impatient(config: &mut Config) {
+    config.head_timeout = Duration::from_secs(1);
+    config.body_timeout = Duration::from_secs(1);
 }
 
 /// A client that trusts this certificate alone.
@@ -174,10 +178,14 @@ fn both_versions_of_http_give_the_vectors_of_a_plain_connection() {
             assert_eq!(found, plain);
         }
     }
-    // What is not TLS, and a client that speaks neither version, get no answer.
-    assert!(
-        !rest(half(&service, b"GET /ready HTTP/1.1\r\nhost: localhost\r\n\r\n")).contains("200")
-    );
+    // A client without TLS is told so, however much it sends; one of another protocol is refused.
+    for more in [0, 20_000] {
+        let sent = format!("POST /embed HTTP/1.1\r\nhost: localhost\r\n\r\n{}", "a".repeat(more));
+        let told = rest(half(&service, sent.as_bytes()));
+        let (head, body) = told.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 400 ") && body.contains("https://"), "{told}");
+        assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{told}");
+    }
     let config = trusting(&trusted, rustls::ALL_VERSIONS, &["h3"]);
     run(connect(service.address, config)).unwrap_err();
 }
@@ -213,7 +221,7 @@ const HALF_A_HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00";
 
 #[test]
 fn slow_clients_are_cut_off_as_without_tls() {
-    let (service, trusted) = service(|_| {});
+    let (service, trusted) = service(impatient);
     // Before TLS is agreed on, and after it.
     for bytes in [&b""[..], HALF_A_HELLO] {
         assert_eq!(rest(half(&service, bytes)), "");
@@ -238,7 +246,13 @@ fn slow_clients_are_cut_off_as_without_tls() {
 
 #[test]
 fn silent_connections_take_no_more_places_than_without_tls() {
-    let (service, trusted) = service(|config| config.connections = 4);
+    let few = |places| {
+        move |config: &mut Config| {
+            impatient(config);
+            config.connections = places;
+        }
+    };
+    let (service, trusted) = service(few(4));
     let silent: Vec<TcpStream> = (0..12).map(|_| half(&service, HALF_A_HELLO)).collect();
     for _ in 0..4 {
         assert!(trusts(service.address, &trusted));
@@ -246,7 +260,7 @@ fn silent_connections_take_no_more_places_than_without_tls() {
     drop(silent);
     drop(service);
     // One that takes no answer has the only place.
-    let (service, trusted) = self::service(|config| config.connections = 1);
+    let (service, trusted) = self::service(few(1));
     let mut greedy = agreed(&service, &trusted);
     let asked = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(400);
     let sent = std::thread::scope(|scope| {
@@ -274,7 +288,7 @@ fn idle_connections_do_not_hold_up_the_end() {
 
 #[test]
 fn a_renewed_certificate_is_presented_and_open_connections_stay() {
-    let (service, old) = service(|config| config.head_timeout = Duration::from_secs(30));
+    let (service, old) = service(|_| {});
     let mut open = agreed(&service, &old);
     assert!(!service.reload.certificate().unwrap());
     std::fs::write(service.folder.path().join("the.key"), "damaged").unwrap();
