@@ -15,6 +15,15 @@ pub struct Served {
     pub path: PathBuf,
 }
 
+/// A certificate and its key, both in PEM.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// The certificate, and after it those of its issuers, without the root.
+    pub certificate: PathBuf,
+    /// The private key, not encrypted.
+    pub key: PathBuf,
+}
+
 /// How the service runs.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -26,8 +35,16 @@ pub struct Config {
     pub socket: Option<PathBuf>,
     /// Whether each request is told on standard error, as a line of JSON.
     pub log: bool,
+    /// The collector of OpenTelemetry that is sent a span for each request, by OTLP over HTTP:
+    /// `http://127.0.0.1:4318`. Needs the feature `opentelemetry`.
+    pub traces: Option<String>,
+    /// TLS by this certificate; without one the service speaks plainly.
+    pub tls: Option<TlsFiles>,
     /// The file of keys; without one everyone who reaches the address may do everything.
     pub keys: Option<PathBuf>,
+    /// Origins whose pages may speak to the service besides its own, each written as browsers
+    /// do: `https://app.example.org`.
+    pub origins: Vec<String>,
     /// The folder of learners.
     pub data: PathBuf,
     /// How encoders are opened.
@@ -40,7 +57,8 @@ pub struct Config {
     pub max_bytes: usize,
     /// Most connections that are open at a time; more wait until one is closed.
     pub connections: usize,
-    /// How long the head of a request may take, and a connection may stay without a request.
+    /// How long the head of a request may take, and a connection may stay without a request;
+    /// and how long agreeing on TLS may.
     pub head_timeout: Duration,
     /// How long a client may pause while it sends a body or takes an answer.
     pub body_timeout: Duration,
@@ -59,7 +77,10 @@ impl Config {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             socket: None,
             log: false,
+            traces: None,
+            tls: None,
             keys: None,
+            origins: Vec::new(),
             data,
             open: OpenOptions::new(),
             queue_tokens: 1 << 18,

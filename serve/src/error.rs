@@ -38,6 +38,15 @@ pub enum Error {
         reason: &'static str,
     },
 
+    /// A certificate or its key cannot be used.
+    #[error("{} cannot be used for TLS: {reason}", path.display())]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+
     /// What was asked for cannot be.
     #[error("{0}")]
     Argument(String),

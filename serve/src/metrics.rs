@@ -66,6 +66,12 @@ impl Metrics {
         state.batch.add(seconds);
     }
 
+    /// Batches that were computed so far.
+    #[cfg(unix)]
+    pub(crate) fn batches(&self) -> u64 {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).batch.count
+    }
+
     /// The page that Prometheus reads.
     pub(crate) fn text(&self, waiting: usize) -> String {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

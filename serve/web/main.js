@@ -211,7 +211,7 @@ $("suggest").addEventListener("click", () =>
     if (!given.length || classes.length < 2) return say("Give several inputs first.", true);
     const found = await service.suggest(id, given.map((one) => one.input), 5);
     $("suggestions").replaceChildren(
-      ...found.map((one) => element("li", shown(given[one.input].shown), ` ${one.label}?`)),
+      ...found.map((one) => element("li", shown(given[one.input].shown), ` (perhaps ${one.label})`)),
     );
   }),
 );

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use offshoot_serve::{Config, Served, new_key};
+use offshoot_serve::{Config, Served, TlsFiles, new_key};
 
 use crate::encoder::EncoderArgs;
 use crate::failure::{Code, Failure, Result};
@@ -15,11 +15,13 @@ Examples:
   offshoot serve minilm.offshoot
   offshoot serve text-embedding-3-small=minilm.offshoot photos.offshoot --listen 127.0.0.1:9000
   offshoot serve --new-key phone --keys keys.txt
-  offshoot serve minilm.offshoot --keys keys.txt --listen 0.0.0.0:8080
+  offshoot serve minilm.offshoot --keys keys.txt --listen 0.0.0.0:8443 \\
+      --tls-certificate fullchain.pem --tls-key privkey.pem
 
 Open the printed address to teach in a browser. Programs speak OpenAI's protocol (base URL \
 ADDRESS/v1), that of Text Embeddings Inference (ADDRESS/embed), or /v1/learners. SIGTERM ends the \
-service once requests in progress are answered; SIGHUP serves bundles that were replaced and reads the keys again.";
+service once requests in progress are answered; SIGHUP serves bundles that were replaced and reads the keys and the \
+certificate again. A socket of systemd (LISTEN_FDS) takes the place of --listen and --socket.";
 
 /// Serve embeddings and learners over HTTP, and a page to teach on
 ///
@@ -40,9 +42,24 @@ pub(crate) struct Args {
     /// Tell each request on standard error, as a line of JSON
     #[arg(long)]
     log: bool,
+    /// Send a span for each request to this collector of OpenTelemetry, by OTLP over HTTP, for
+    /// example `http://127.0.0.1:4318`; for programs built with the feature `opentelemetry`
+    #[arg(long, value_name = "URL")]
+    traces: Option<String>,
     /// The file of keys: only who has one is answered; it is read again at SIGHUP
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
+    /// Speak TLS by this certificate, in PEM with those of its issuers after it; it is read again
+    /// at SIGHUP
+    #[arg(long, value_name = "PEM", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// The private key of the certificate, in PEM
+    #[arg(long, value_name = "PEM", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+    /// Let pages of this origin speak to the service too, for example `https://app.example.org`;
+    /// may be given several times
+    #[arg(long, value_name = "ORIGIN")]
+    cors_origin: Vec<String>,
     /// Make a key of this name, add it to the file of keys, print it once, and end
     #[arg(long, value_name = "NAME", requires = "keys")]
     new_key: Option<String>,
@@ -59,7 +76,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 1024)]
     connections: usize,
     /// Most seconds until the head of a request has arrived, and that a connection stays open
-    /// without one
+    /// without one; and that agreeing on TLS takes
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     head_timeout: u64,
     /// Most seconds that a client may pause while it sends a body or takes an answer
@@ -84,6 +101,13 @@ pub(crate) fn run(args: Args) -> Result {
     config.address = args.listen;
     config.keys = args.keys;
     config.log = args.log;
+    config.traces = args.traces;
+    config.origins = args.cors_origin;
+    config.tls = args
+        .tls_certificate
+        .zip(args.tls_key)
+        .map(|(certificate, key)| TlsFiles { certificate, key });
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
     config.socket = args.socket.clone();
     config.open =
         args.encoder.options()?.idle_unload(args.idle_unload.map(std::time::Duration::from_secs));
@@ -95,9 +119,9 @@ pub(crate) fn run(args: Args) -> Result {
     config.max_bytes = args.max_bytes;
     config.queue_tokens = args.queue_tokens;
     offshoot_serve::run(config, |address| match (address, &args.socket) {
-        (Some(address), _) => progress::say(&format!("http://{address}/")),
+        (Some(address), _) => progress::say(&format!("{scheme}://{address}/")),
         (None, Some(path)) => progress::say(&files::shell_path(path).to_string()),
-        (None, None) => {}
+        (None, None) => progress::say("the socket that was handed over"),
     })?;
     Ok(())
 }
@@ -118,7 +142,7 @@ impl From<offshoot_serve::Error> for Failure {
         match error {
             E::Runtime(error) => error.into(),
             E::Argument(_) => Self::usage(error.to_string()),
-            E::Keys { .. } => Self::data(error.to_string()),
+            E::Keys { .. } | E::Tls { .. } => Self::data(error.to_string()),
             other => Self::new(Code::Surroundings, other.to_string()),
         }
     }

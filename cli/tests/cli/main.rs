@@ -12,6 +12,7 @@ mod merging;
 mod pretraining;
 mod quantize;
 mod quickstart;
+mod serving;
 mod signals;
 mod support;
 mod surroundings;

@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::fault::{Answer, Fault, Kind};
 use crate::metrics::Metrics;
+use crate::timing::{self, Spent};
 
 /// One input, as the encoder's graph reads it.
 #[derive(Debug, Clone)]
@@ -39,9 +40,18 @@ impl Row {
     }
 }
 
+/// A vector, and when its batch was taken and done.
+#[derive(Debug)]
+struct Computed {
+    vector: Vec<f32>,
+    taken: Instant,
+    done: Instant,
+}
+
 /// Vectors of a request, as they come.
 pub(crate) struct Pending {
-    receivers: Vec<oneshot::Receiver<Answer<Vec<f32>>>>,
+    receivers: Vec<oneshot::Receiver<Answer<Computed>>>,
+    queued: Instant,
 }
 
 impl Pending {
@@ -49,9 +59,18 @@ impl Pending {
     /// is.
     pub(crate) async fn vectors(self) -> Answer<Vec<Vec<f32>>> {
         let mut vectors = Vec::with_capacity(self.receivers.len());
+        let (mut first, mut last) = (None::<Instant>, self.queued);
         for receiver in self.receivers {
-            let vector = receiver.await.map_err(|_| Fault::internal("a batch ended early"))?;
-            vectors.push(vector?);
+            let computed = receiver.await.map_err(|_| Fault::internal("a batch ended early"))??;
+            first = Some(first.map_or(computed.taken, |first| first.min(computed.taken)));
+            last = last.max(computed.done);
+            vectors.push(computed.vector);
+        }
+        if let Some(first) = first {
+            timing::add(Spent {
+                waited: first.saturating_duration_since(self.queued),
+                computed: last.saturating_duration_since(first),
+            });
         }
         Ok(vectors)
     }
@@ -88,6 +107,7 @@ impl Batcher {
     /// Queues the rows of a request: all or none.
     pub(crate) fn submit(&self, rows: Vec<Row>, deadline: Instant) -> Answer<Pending> {
         let cost = rows.iter().map(Row::cost).sum();
+        let queued = Instant::now();
         let mut receivers = Vec::with_capacity(rows.len());
         let jobs = rows
             .into_iter()
@@ -98,7 +118,7 @@ impl Batcher {
             })
             .collect();
         match self.queue.push(jobs, cost, self.limit) {
-            Ok(()) => Ok(Pending { receivers }),
+            Ok(()) => Ok(Pending { receivers, queued }),
             Err(waiting) => {
                 let pace = *self.pace.lock().unwrap_or_else(PoisonError::into_inner);
                 let seconds = if pace > 0.0 { (waiting as f64 / pace).ceil() } else { 1.0 };
@@ -134,7 +154,8 @@ fn work(queue: &Queue, encoder: &Encoder, metrics: &Metrics, pace: &Weak<Mutex<f
             embed(encoder, rows, &options)
         }));
         queue.done();
-        let seconds = start.elapsed().as_secs_f64();
+        let done = Instant::now();
+        let seconds = done.duration_since(start).as_secs_f64();
         metrics.batch(answers.len(), tokens, seconds);
         if let Some(pace) = pace.upgrade() {
             let mut pace = pace.lock().unwrap_or_else(PoisonError::into_inner);
@@ -144,7 +165,8 @@ fn work(queue: &Queue, encoder: &Encoder, metrics: &Metrics, pace: &Weak<Mutex<f
         match computed {
             Ok(Ok(vectors)) => {
                 for (answer, vector) in answers.into_iter().zip(vectors.outer_iter()) {
-                    let _ = answer.send(Ok(vector.to_vec()));
+                    let vector = vector.to_vec();
+                    let _ = answer.send(Ok(Computed { vector, taken: start, done }));
                 }
             }
             Ok(Err(error)) => {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::Row;
+use super::{Computed, Row};
 use crate::fault::{Answer, Fault, Kind};
 
 /// From which size on a batch is not padded for the sake of a much shorter input.
@@ -20,7 +20,7 @@ pub(super) struct Job {
     pub(super) row: Row,
     /// Its length in tokens.
     pub(super) cost: usize,
-    pub(super) answer: oneshot::Sender<Answer<Vec<f32>>>,
+    pub(super) answer: oneshot::Sender<Answer<Computed>>,
     pub(super) deadline: Instant,
 }
 
@@ -155,7 +155,7 @@ mod tests {
 
     use super::*;
 
-    type Receiver = oneshot::Receiver<Answer<Vec<f32>>>;
+    type Receiver = oneshot::Receiver<Answer<Computed>>;
 
     fn jobs(costs: &[usize]) -> (Vec<Job>, Vec<Receiver>) {
         let deadline = Instant::now() + Duration::from_secs(100);

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -12,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use super::App;
 use crate::auth::Owner;
 use crate::fault::{Fault, Kind};
+use crate::timing::{self, Spent};
 
 /// When the request must be answered.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +28,7 @@ pub(super) async fn guard(
     mut request: Request,
     next: Next,
 ) -> Response {
-    if let Err(fault) = origin(&app, request.headers()) {
+    if let Err(fault) = origin(&app, &request) {
         return fault.into_response();
     }
     let path = request.uri().path();
@@ -65,14 +67,19 @@ pub(super) async fn guard(
 }
 
 /// Where nobody needs a key, a page of another site must not speak through a person's browser:
-/// neither by its own name (`Origin`) nor by one that it lets point here (`Host`).
-fn origin(app: &App, headers: &HeaderMap) -> Result<(), Fault> {
+/// neither by its own name (`Origin`), unless that is allowed, nor by one that it lets point here (`Host`).
+fn origin(app: &App, request: &Request) -> Result<(), Fault> {
+    let headers = request.headers();
     let refuse =
         |what| Err(Fault::new(Kind::Forbidden, format!("requests {what} are not answered")));
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let host = text(header::HOST);
-    if let Some(origin) = text(header::ORIGIN) {
-        let own = origin.split_once("://").map(|(_, rest)| rest);
+    // HTTP/2 names the host in the address, RFC 9113 section 8.3.1.
+    let host = request.uri().authority().map(Authority::as_str).or_else(|| text(header::HOST));
+    if let Some(origin) = headers.get(header::ORIGIN)
+        && !app.origins.contains(origin)
+    {
+        let own = origin.to_str().ok().and_then(|text| text.split_once("://"));
+        let own = own.map(|(_, rest)| rest);
         if own.is_none() || own != host {
             return refuse("from pages of other sites");
         }
@@ -102,6 +109,30 @@ fn key(headers: &HeaderMap) -> Option<&str> {
     bearer.or_else(|| text("x-api-key"))
 }
 
+/// A request and how it was answered.
+pub(super) struct Told<'a> {
+    pub(super) id: &'a str,
+    pub(super) method: &'a str,
+    /// The pattern, never what the client wrote; none where there is nothing.
+    pub(super) route: Option<&'a str>,
+    pub(super) status: u16,
+    pub(super) spent: Option<Spent>,
+}
+
+impl Told<'_> {
+    /// As a line of JSON.
+    fn line(&self, seconds: f64) -> serde_json::Value {
+        let mut line = serde_json::json!({"id": self.id, "method": self.method,
+                                          "route": self.route.unwrap_or("none"),
+                                          "status": self.status, "seconds": seconds});
+        if let Some(spent) = self.spent {
+            line["waited"] = spent.waited.as_secs_f64().into();
+            line["computed"] = spent.computed.as_secs_f64().into();
+        }
+        line
+    }
+}
+
 /// Counts, names and logs the request, and gives errors the form of their protocol.
 pub(super) async fn outermost(
     State(app): State<Arc<App>>,
@@ -113,7 +144,12 @@ pub(super) async fn outermost(
     let method = request.method().clone();
     let id = request_id(request.headers());
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let mut response = next.run(request).await;
+    #[cfg(feature = "opentelemetry")]
+    let traced = app.traces.as_ref().map(|traces| {
+        let now = std::time::SystemTime::now();
+        (traces, request.headers().clone(), now)
+    });
+    let (mut response, spent) = timing::timed(next.run(request)).await;
     if let Some(fault) = response.extensions_mut().remove::<Fault>() {
         response = fault.render(&path);
     } else if response.status() == StatusCode::METHOD_NOT_ALLOWED {
@@ -127,13 +163,16 @@ pub(super) async fn outermost(
         response.headers_mut().insert("x-request-id", id);
     }
     let seconds = start.elapsed().as_secs_f64();
-    let route = route.as_deref().unwrap_or("none");
+    let (route, method) = (route.as_deref(), method.as_str());
     let status = response.status().as_u16();
-    app.metrics.request(route, method.as_str(), status, seconds);
+    let told = Told { id: &id, method, route, status, spent };
+    app.metrics.request(told.route.unwrap_or("none"), told.method, told.status, seconds);
+    #[cfg(feature = "opentelemetry")]
+    if let Some((traces, headers, started)) = traced {
+        traces.request(&headers, started, &told);
+    }
     if app.config.log {
-        let line = serde_json::json!({"id": id, "method": method.as_str(), "route": route,
-                                      "status": status, "seconds": seconds});
-        eprintln!("{line}");
+        eprintln!("{}", told.line(seconds));
     }
     response
 }

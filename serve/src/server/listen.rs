@@ -2,12 +2,16 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::connections::{Patience, serve};
+#[cfg(unix)]
+use super::systemd::HandedOver;
+use super::tls::Tls;
 use crate::config::Config;
 use crate::error::{Error, Result};
 
@@ -33,6 +37,22 @@ impl Listening {
         }
     }
 
+    /// Listens on a socket that systemd opened.
+    #[cfg(unix)]
+    pub(super) fn take(socket: HandedOver) -> Result<Self> {
+        let taken = match socket {
+            HandedOver::Tcp(listener) => listener
+                .set_nonblocking(true)
+                .and_then(|()| TcpListener::from_std(listener))
+                .map(Self::Tcp),
+            HandedOver::Unix(listener) => listener
+                .set_nonblocking(true)
+                .and_then(|()| tokio::net::UnixListener::from_std(listener))
+                .map(Self::Unix),
+        };
+        taken.map_err(Error::io("listen on", "the socket that was handed over"))
+    }
+
     pub(super) fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(listener) => listener.local_addr().ok(),
@@ -46,12 +66,13 @@ impl Listening {
         self,
         router: Router,
         patience: Patience,
+        tls: Option<Arc<Tls>>,
         stop: impl Future<Output = ()> + Send,
     ) {
         match self {
-            Self::Tcp(listener) => serve(NoDelay(listener), router, patience, stop).await,
+            Self::Tcp(listener) => serve(NoDelay(listener), router, patience, tls, stop).await,
             #[cfg(unix)]
-            Self::Unix(listener) => serve(listener, router, patience, stop).await,
+            Self::Unix(listener) => serve(listener, router, patience, tls, stop).await,
         }
     }
 }

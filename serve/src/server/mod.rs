@@ -1,15 +1,24 @@
 //! From a configuration to a service that listens, and its orderly end.
 
+mod begun;
 mod connections;
+mod cors;
 pub(crate) mod layers;
 mod listen;
+mod process;
+#[cfg(unix)]
+mod systemd;
+mod tls;
+#[cfg(feature = "opentelemetry")]
+mod traces;
+mod watched;
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
+use axum::http::HeaderValue;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::{Extension, Router};
@@ -30,6 +39,10 @@ use crate::protocols;
 use crate::protocols::learners::Learners;
 use connections::Patience;
 use listen::Listening;
+pub use process::run;
+use tls::Tls;
+#[cfg(feature = "opentelemetry")]
+use traces::Traces;
 
 /// Smaller answers are sent as they are: on one machine compressing takes longer than sending.
 const COMPRESSED_FROM: u64 = 32 << 10;
@@ -42,10 +55,54 @@ pub(crate) struct App {
     pub(crate) learners: Learners,
     pub(crate) keys: Option<KeyFile>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Pages of these origins may speak to the service, besides its own.
+    pub(crate) origins: Vec<HeaderValue>,
+    tls: Option<Arc<Tls>>,
+    #[cfg(feature = "opentelemetry")]
+    traces: Option<Traces>,
     draining: watch::Sender<bool>,
 }
 
 impl App {
+    fn new(config: Config) -> Result<Arc<Self>> {
+        let origins = cors::origins(&config.origins)?;
+        let keys = config.keys.as_deref().map(KeyFile::open).transpose()?;
+        let tls = config.tls.as_ref().map(Tls::open).transpose()?.map(Arc::new);
+        #[cfg(feature = "opentelemetry")]
+        let traces = config.traces.as_deref().map(Traces::to).transpose()?;
+        #[cfg(not(feature = "opentelemetry"))]
+        if config.traces.is_some() {
+            return Err(Error::Argument(
+                "this program was built without traces; build it with `--features opentelemetry`"
+                    .into(),
+            ));
+        }
+        let metrics = Arc::new(Metrics::default());
+        let bundles = Bundles::new(&config, &metrics)?;
+        let learners = Learners::new(&config.data)?;
+        Ok(Arc::new(Self {
+            config,
+            bundles,
+            learners,
+            keys,
+            metrics,
+            origins,
+            tls,
+            #[cfg(feature = "opentelemetry")]
+            traces,
+            draining: watch::Sender::new(false),
+        }))
+    }
+
+    fn doubt(&self) -> Option<String> {
+        let tls = self.config.tls.as_ref()?;
+        let doubt = self.tls.as_ref()?.doubt()?;
+        Some(format!(
+            "the certificate {} {doubt}; clients will refuse it",
+            tls.certificate.display()
+        ))
+    }
+
     /// Whether the service ends.
     pub(crate) fn is_draining(&self) -> bool {
         *self.draining.borrow()
@@ -64,31 +121,37 @@ impl Server {
     /// they are first needed.
     ///
     /// # Errors
-    /// Those of bundles; [`Error::Keys`], [`Error::Io`]; [`Error::Argument`] for an address
-    /// that others reach without keys.
+    /// Those of bundles; [`Error::Keys`], [`Error::Tls`], [`Error::Io`]; [`Error::Argument`] for an address
+    /// that others reach without keys, and for what is no origin.
     pub async fn bind(config: Config) -> Result<Self> {
-        let reachable = config.socket.is_none() && !config.address.ip().is_loopback();
-        if reachable && config.keys.is_none() {
-            return Err(Error::Argument(format!(
-                "at {} other machines would reach the service; give --keys FILE, or listen on \
-                 127.0.0.1",
-                config.address
-            )));
+        if config.socket.is_none() {
+            refuse_open(&config, config.address)?;
         }
-        let keys = config.keys.as_deref().map(KeyFile::open).transpose()?;
-        let metrics = Arc::new(Metrics::default());
-        let bundles = Bundles::new(&config, &metrics)?;
-        let learners = Learners::new(&config.data)?;
-        let listener = Listening::start(&config).await?;
-        let draining = watch::Sender::new(false);
-        let app = Arc::new(App { config, bundles, learners, keys, metrics, draining });
+        let app = App::new(config)?;
+        let listener = Listening::start(&app.config).await?;
         Ok(Self { app, listener })
+    }
+
+    /// As [`Server::bind`], on a socket that is listened on already.
+    #[cfg(unix)]
+    fn take(config: Config, socket: systemd::HandedOver) -> Result<Self> {
+        let listener = Listening::take(socket)?;
+        if let Some(address) = listener.address() {
+            refuse_open(&config, address)?;
+        }
+        Ok(Self { app: App::new(config)?, listener })
     }
 
     /// Where it listens; none on a Unix socket.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         self.listener.address()
+    }
+
+    /// What clients will find wrong with its certificate, which it presents all the same.
+    #[must_use]
+    pub fn doubt(&self) -> Option<String> {
+        self.app.doubt()
     }
 
     /// Serves until `stop` is ready, and then until requests in progress are answered, or for
@@ -108,7 +171,7 @@ impl Server {
             head: app.config.head_timeout,
             silence: app.config.body_timeout,
         };
-        let serving = listener.serve(router, patience, stopping);
+        let serving = listener.serve(router, patience, app.tls.clone(), stopping);
         let late = async move {
             let _ = ending.wait_for(|ending| *ending).await;
             tokio::time::sleep(drain).await;
@@ -117,45 +180,21 @@ impl Server {
             () = serving => {}
             () = late => {}
         }
+        #[cfg(feature = "opentelemetry")]
+        if app.traces.is_some() {
+            let end = move || app.traces.iter().for_each(Traces::end);
+            let _ = tokio::task::spawn_blocking(end).await;
+        }
     }
 
-    /// What opens bundles and reads keys again, from any thread, while the service runs.
+    /// What opens bundles and reads keys and the certificate again, from any thread, while the service runs.
     #[must_use]
     pub fn reload(&self) -> Reload {
         Reload { app: self.app.clone() }
     }
-
-    /// Opens bundles again that were replaced and reads the keys again, at each SIGHUP.
-    #[cfg(unix)]
-    fn reload_at_hangup(&self) -> Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut hangup = signal(SignalKind::hangup()).map_err(Error::io("wait for", "SIGHUP"))?;
-        let reload = self.reload();
-        tokio::spawn(async move {
-            while hangup.recv().await.is_some() {
-                let reload = reload.clone();
-                let work = move || {
-                    for (name, result) in reload.run() {
-                        match result {
-                            Ok(true) => eprintln!("{name}: the new bundle is served"),
-                            Ok(false) => {}
-                            Err(error) => eprintln!("error: {name} stays as it was: {error}"),
-                        }
-                    }
-                    match reload.keys() {
-                        Ok(true) => eprintln!("the keys are those that the file holds now"),
-                        Ok(false) => {}
-                        Err(error) => eprintln!("error: the keys stay as they were: {error}"),
-                    }
-                };
-                let _ = tokio::task::spawn_blocking(work).await;
-            }
-        });
-        Ok(())
-    }
 }
 
-/// Opens bundles again that were replaced on disk, and reads keys again.
+/// Opens bundles again that were replaced on disk, and reads keys and certificates again.
 #[derive(Debug, Clone)]
 pub struct Reload {
     app: Arc<App>,
@@ -178,12 +217,21 @@ impl Reload {
     pub fn keys(&self) -> Result<bool> {
         self.app.keys.as_ref().map_or(Ok(false), KeyFile::reload)
     }
+
+    /// Reads the certificate and its key again, if there are any; gives whether they are
+    /// others. Connections that are open keep what they agreed on. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::Tls`], [`Error::Io`]. What was presented then stays.
+    pub fn certificate(&self) -> Result<bool> {
+        self.app.tls.as_ref().map_or(Ok(false), |tls| tls.reload())
+    }
 }
 
 fn router(app: &Arc<App>) -> Router {
     let limit = app.config.max_bytes;
     let (router, api) = protocols::router().merge(crate::page::router()).split_for_parts();
-    router
+    let router = router
         .layer(Extension(Arc::new(api)))
         .layer(DefaultBodyLimit::max(limit))
         .layer(CatchPanicLayer::custom(|_| {
@@ -194,47 +242,20 @@ fn router(app: &Arc<App>) -> Router {
         .layer(RequestBodyTimeoutLayer::new(app.config.body_timeout))
         .layer(from_fn_with_state(app.clone(), layers::guard))
         .layer(from_fn_with_state(app.clone(), layers::outermost))
-        .with_state(app.clone())
-}
-
-/// Serves until SIGINT or SIGTERM, and calls `started` once it listens, with the
-/// address unless that is a Unix socket.
-///
-/// # Errors
-/// As [`Server::bind`].
-pub fn run(config: Config, started: impl FnOnce(Option<SocketAddr>)) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(Error::io("start", "the service's threads"))?;
-    runtime.block_on(async {
-        let server = Server::bind(config).await?;
-        #[cfg(unix)]
-        server.reload_at_hangup()?;
-        started(server.address());
-        server.serve(stopped()).await;
-        Ok::<_, Error>(())
-    })?;
-    // Blocking work that nobody waits for does not hold the end up.
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    Ok(())
-}
-
-async fn stopped() {
-    let interrupt = async {
-        let _ = tokio::signal::ctrl_c().await;
-    };
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                tokio::select! { () = interrupt => {}, _ = terminate.recv() => {} }
-            }
-            Err(_) => interrupt.await,
-        }
+        .with_state(app.clone());
+    match app.origins.is_empty() {
+        true => router,
+        false => router.layer(cors::layer(app.origins.clone())),
     }
-    #[cfg(not(unix))]
-    interrupt.await;
+}
+
+/// Without keys nobody but this machine is answered.
+fn refuse_open(config: &Config, address: SocketAddr) -> Result<()> {
+    if address.ip().is_loopback() || config.keys.is_some() {
+        return Ok(());
+    }
+    Err(Error::Argument(format!(
+        "at {address} other machines would reach the service; give --keys FILE, or listen on \
+         127.0.0.1"
+    )))
 }

@@ -1,9 +1,9 @@
 // What axe finds, errors of the console and overflow, on pages at phone and desktop width, light
 // and dark. Ends with 1 where there is any.
-//   npm i playwright axe-core && CHROMIUM=chromium node accessibility.mjs http://127.0.0.1:8080 file:///report.html
+//   npm i playwright-core axe-core && CHROMIUM=chromium node accessibility.mjs http://127.0.0.1:8080 file:///report.html
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { chromium } from "playwright";
+import { chromium } from "playwright-core";
 
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const executablePath = process.env.CHROMIUM;

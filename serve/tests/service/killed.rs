@@ -1,5 +1,5 @@
 //! Signals to a service that is a process of its own: nothing acknowledged is lost when it is
-//! killed, and SIGHUP reads the keys again.
+//! killed, and SIGHUP reads the keys and the certificate again.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -14,6 +14,7 @@ use offshoot_tests::process::{Part, role, say};
 use serde_json::{Value, json};
 
 use crate::client::{Answer, request};
+use crate::tls;
 
 const FOLDER: &str = "OFFSHOOT_TEST_FOLDER";
 /// How often the service is killed, and updates that are answered before each time.
@@ -21,7 +22,7 @@ const KILLS: usize = 10;
 const UPDATES: usize = 12;
 
 /// What a process of the service does, until it is ended.
-fn serve(keys: bool) {
+fn serve(keys: bool, certificate: bool) {
     let folder = std::env::var(FOLDER).unwrap();
     let folder = Path::new(&folder);
     let served = Served { name: Some("tiny".into()), path: folder.join("tiny.offshoot") };
@@ -29,6 +30,7 @@ fn serve(keys: bool) {
     config.address = "127.0.0.1:0".parse().unwrap();
     config.open = offshoot_tests::options();
     config.keys = keys.then(|| folder.join("keys"));
+    config.tls = certificate.then(|| tls::files(folder));
     run(config, |address| say(&address.unwrap().to_string())).unwrap();
 }
 
@@ -130,7 +132,7 @@ impl Client {
 #[test]
 fn nothing_acknowledged_is_lost_by_a_kill() {
     if role().is_some() {
-        return serve(false);
+        return serve(false, false);
     }
     let test = "killed::nothing_acknowledged_is_lost_by_a_kill";
     let folder = tempfile::tempdir().unwrap();
@@ -170,10 +172,19 @@ fn nothing_acknowledged_is_lost_by_a_kill() {
     part.kill();
 }
 
+/// Sends SIGHUP and waits until it had its effect.
+fn hang_up(part: &Part, until: &dyn Fn() -> bool) {
+    let id = part.id().to_string();
+    assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+    while !until() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn keys_are_read_again_at_sighup() {
     if role().is_some() {
-        return serve(true);
+        return serve(true, false);
     }
     let folder = tempfile::tempdir().unwrap();
     offshoot_tests::tiny::bundle(folder.path(), "tiny", 1);
@@ -185,13 +196,7 @@ fn keys_are_read_again_at_sighup() {
         let headers = [("authorization", bearer.as_str())];
         request(address, "GET", "/v1/models", &headers, b"").unwrap().status
     };
-    let hang_up = |until: &dyn Fn() -> bool| {
-        let id = part.id().to_string();
-        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
-        while !until() {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    };
+    let hang_up = |until: &dyn Fn() -> bool| hang_up(&part, until);
     let second = new_key(&file, "second").unwrap();
     assert_eq!((status(&first), status(&second)), (200, 401));
     hang_up(&|| status(&second) == 200);
@@ -200,5 +205,22 @@ fn keys_are_read_again_at_sighup() {
     std::fs::write(&file, text.lines().nth(1).unwrap()).unwrap();
     hang_up(&|| status(&first) == 401);
     assert_eq!(status(&second), 200);
+    part.kill();
+}
+
+#[test]
+fn the_certificate_is_read_again_at_sighup() {
+    if role().is_some() {
+        return serve(false, true);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    offshoot_tests::tiny::bundle(folder.path(), "tiny", 1);
+    let old = tls::certificate(folder.path());
+    let (part, address) = start("killed::the_certificate_is_read_again_at_sighup", folder.path());
+    assert!(tls::trusts(address, &old));
+    let new = tls::certificate(folder.path());
+    assert!(!tls::trusts(address, &new));
+    hang_up(&part, &|| tls::trusts(address, &new));
+    assert!(!tls::trusts(address, &old));
     part.kill();
 }

@@ -3,9 +3,14 @@
 mod client;
 mod clients;
 mod connections;
+mod cors;
 mod document;
 mod embeddings;
+mod installed;
 #[cfg(unix)]
 mod killed;
 mod learners;
+mod page;
 mod safety;
+mod tls;
+mod traces;
