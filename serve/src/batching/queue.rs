@@ -11,8 +11,10 @@ use crate::fault::{Answer, Fault, Kind};
 
 /// From which size on a batch is not padded for the sake of a much shorter input.
 const WORTHWHILE: usize = 256;
-/// Inputs that are looked at to fill a batch.
-const LOOKED_AT: usize = 512;
+/// Inputs that are looked at to fill a batch. More would fill it better (512 by 3 %), and let more
+/// newcomers of a like length overtake: with a full queue the slowest of a hundred inputs then waits
+/// 1.9 times as long as the queue takes, with these 1.35 times.
+const LOOKED_AT: usize = 128;
 
 /// One input and who waits for it.
 #[derive(Debug)]
