@@ -246,7 +246,7 @@ pub(super) fn of_groups(
         shared,
         format!(
             "Clusters that nobody labelled {} the classes.",
-            said(shared.0, [0.1, 0.5], ["say next to nothing of", "say a part of", "are nearly"])
+            said(shared.0, [0.1, 0.8], ["say next to nothing of", "say a part of", "are nearly"])
         ),
     );
     let purity = by(partition::purity);
