@@ -135,6 +135,19 @@ impl OpenSet {
         Ok(Self { keys, center, classes: classes.len(), unknown, known })
     }
 
+    /// What is taken from embeddings of unit length, `[dimensions]`: the mean of the unlabeled
+    /// ones, or zeros.
+    #[must_use]
+    pub fn center(&self) -> &Array1<f64> {
+        &self.center
+    }
+
+    /// The labelled embeddings, centred and of unit length, `[examples, dimensions]`.
+    #[must_use]
+    pub fn keys(&self) -> &Array2<f64> {
+        &self.keys
+    }
+
     /// The score of each embedding, -1 to 1: how near it is to the nearest example.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! - [`Uncertainty`] says which text is best labelled next, [`Suspects`] which label is best
 //!   looked at again.
 
+mod calibrate;
 mod fit;
 mod options;
 mod statistics;
