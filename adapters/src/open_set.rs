@@ -73,13 +73,13 @@ const UNLABELED: usize = 20;
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenSet {
     /// Labelled embeddings, centred and of unit length.
-    keys: Array2<f64>,
-    center: Array1<f64>,
-    classes: usize,
+    pub(crate) keys: Array2<f64>,
+    pub(crate) center: Array1<f64>,
+    pub(crate) classes: usize,
     /// Scores of examples of a class left out, rising.
-    unknown: Vec<f64>,
+    pub(crate) unknown: Vec<f64>,
     /// Scores of examples against all others, of those with another of their class, rising.
-    known: Vec<f64>,
+    pub(crate) known: Vec<f64>,
 }
 
 impl OpenSet {
