@@ -130,9 +130,9 @@ pub use file::{
 pub use head::{Head, HeadKind, LinearLogits};
 pub use heads::auto;
 pub use heads::{
-    Auto, AutoHead, Cache, CacheHead, Choice, Discriminant, DiscriminantHead, Logistic,
-    LogisticHead, Metric, NearestMean, NearestMeanHead, NearestNeighbors, NearestNeighborsHead,
-    Ridge, RidgeHead,
+    Auto, AutoHead, Cache, CacheHead, Choice, ClassWeights, Discriminant, DiscriminantHead,
+    Logistic, LogisticHead, Metric, NearestMean, NearestMeanHead, NearestNeighbors,
+    NearestNeighborsHead, Ridge, RidgeHead,
 };
 pub use multi_label::{MultiLabel, MultiLabelHead};
 pub use predictions::most_likely;

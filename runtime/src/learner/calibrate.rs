@@ -30,14 +30,16 @@ impl Learner {
         find(&examples, &self.tag, kind)
     }
 
-    /// What tells inputs of no known class, learned from the labelled examples.
+    /// What tells inputs of no known class, learned from the labelled examples and, where they
+    /// are used, those without a label.
     ///
     /// # Errors
     /// As [`Self::head`].
     pub fn open_set(&self) -> Result<OpenSet> {
-        let examples = self.with_store(|store| store.labelled())?;
-        let (classes, y) = Classes::from_labels(&examples.labels)?;
-        Ok(OpenSet::fit(examples.embeddings.view(), &y, &classes, None)?)
+        let (examples, pool) = self.with_store(|store| store.pool())?;
+        let (classes, y) = examples.classes()?;
+        let pool = pool.as_ref().map(|pool| pool.view());
+        Ok(OpenSet::fit(examples.embeddings.view(), &y, &classes, pool)?)
     }
 }
 
