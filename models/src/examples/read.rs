@@ -136,6 +136,15 @@ fn examples(
     let weights = number("weight", &DataType::Float64)?;
     let times = number("time", &DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())))?;
     let embeddings = column("embedding").ok_or("column `embedding` is missing")?;
+    let kind = embeddings.data_type();
+    let (DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _)) =
+        kind
+    else {
+        return Err(format!("column `embedding` is {kind}, not a list of numbers"));
+    };
+    if !item.data_type().is_numeric() {
+        return Err(format!("column `embedding` is {kind}, not a list of numbers"));
+    }
     let item = DataType::new_list(DataType::Float32, true);
     let embeddings = converted("embedding", embeddings, &item)?;
     let lists = embeddings.as_list::<i32>();

@@ -135,10 +135,13 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_is_too_sure_is_made_less_sure_and_better_on_new_examples() {
-        // The cache of a few examples decides by the nearest one.
-        let examples = overlapping(60, 0, HeadKind::Cache);
-        let new = overlapping(600, 1, HeadKind::Cache);
+    fn a_head_that_is_not_sure_enough_is_made_surer_and_better_on_new_examples() {
+        // Of short embeddings the penalty leaves logistic regression hardly an opinion.
+        let short = |n, seed| {
+            let examples = overlapping(n, seed, HeadKind::Logistic);
+            Labelled { embeddings: examples.embeddings * 0.1, ..examples }
+        };
+        let (examples, new) = (short(60, 0), short(600, 1));
         let (_, truth) = Classes::from_labels(&new.labels).unwrap();
         let head = fit(&examples, &tag()).unwrap().head;
         let plain = head.predict_proba(new.embeddings.view()).unwrap();
@@ -147,7 +150,7 @@ mod tests {
             let calibration = find(&examples, &tag(), kind).unwrap();
             let after = calibration.apply(plain.view()).unwrap();
             let after = log_loss(after.view(), &truth).unwrap();
-            assert!(after <= before + 1e-3, "{kind}: {before} to {after}");
+            assert!(after < before - 0.02, "{kind}: {before} to {after}");
         }
     }
 
