@@ -12,10 +12,12 @@
 //! | [`Dirichlet`] | K² + K, shrunk | when some classes are surer than they should be, others less |
 
 mod dirichlet;
+mod map;
 mod temperature;
 
 pub use dirichlet::{Dirichlet, DirichletCalibration};
+pub use map::{Calibration, CalibrationKind};
 pub use temperature::Temperature;
 
 /// Logarithms of probabilities below 1e-12 are taken as this. What lies below is rounding.
-const LOG_FLOOR: f64 = -27.631_021_115_928_547;
+pub const LOG_FLOOR: f64 = -27.631_021_115_928_547;

@@ -13,7 +13,10 @@ mod exact;
 mod settings;
 mod threshold;
 
+pub(crate) use exact::Exact;
+pub(crate) use settings::Scorer;
 pub use settings::{Conformal, ConformalPredictor};
+pub(crate) use threshold::Threshold;
 
 use ndarray::{Array2, ArrayView1};
 

@@ -147,6 +147,13 @@ pub enum Error {
         expected: &'static str,
     },
 
+    /// No calibration is called that.
+    #[error("unknown calibration {name:?}: choose one of temperature, dirichlet")]
+    UnknownCalibration {
+        /// What was asked for.
+        name: String,
+    },
+
     /// The name of a head is not known.
     #[error("unknown head {name:?}: choose one of {}", crate::HeadKind::names())]
     UnknownHead {

@@ -3,6 +3,7 @@
 mod atomic;
 mod container;
 mod drift;
+mod fitted;
 mod statistics;
 mod tensors;
 
@@ -17,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::head::{Head, HeadKind};
 
 pub use drift::DriftFile;
+pub use fitted::{ConformalFile, Fitted, FittedFile, MultiLabelFile, OpenSetFile, RegressionFile};
 pub use statistics::StatisticsFile;
 
 use container::{Container, HEAD, MAX_BYTES, Problem, VERSION};

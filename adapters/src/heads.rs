@@ -12,7 +12,7 @@ pub(crate) mod scale;
 pub use auto::{Auto, AutoHead, Choice};
 pub use cache::{Cache, CacheHead};
 pub use discriminant::{Discriminant, DiscriminantHead};
-pub use logistic::{Logistic, LogisticHead};
+pub use logistic::{ClassWeights, Logistic, LogisticHead};
 pub use nearest_mean::{NearestMean, NearestMeanHead};
 pub(crate) use nearest_neighbors::Keys;
 pub use nearest_neighbors::{Metric, NearestNeighbors, NearestNeighborsHead};

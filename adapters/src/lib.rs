@@ -89,7 +89,7 @@
 //! | Which labels are wrong? | [`noise`] |
 //! | How good is it? | [`metrics`], as text, JSON and [`metrics::svg`] |
 //! | What do unlabeled examples tell? | [`semi_supervised`] learning |
-//! | What if the target is a number, or several labels hold? | [`Regression`], [`MultiLabel`] |
+//! | What if the target is a number, or several labels hold? | [`Regression`], [`MultiLabel`], with files like a head's ([`FittedFile`]) |
 //!
 //! # Limits
 //!
@@ -123,13 +123,16 @@ pub mod statistics;
 pub use classes::Classes;
 pub use classifier::Classifier;
 pub use error::{Error, Result};
-pub use file::{DriftFile, EncoderTag, HeadFile, StatisticsFile};
+pub use file::{
+    ConformalFile, DriftFile, EncoderTag, Fitted, FittedFile, HeadFile, MultiLabelFile,
+    OpenSetFile, RegressionFile, StatisticsFile,
+};
 pub use head::{Head, HeadKind, LinearLogits};
 pub use heads::auto;
 pub use heads::{
-    Auto, AutoHead, Cache, CacheHead, Choice, Discriminant, DiscriminantHead, Logistic,
-    LogisticHead, Metric, NearestMean, NearestMeanHead, NearestNeighbors, NearestNeighborsHead,
-    Ridge, RidgeHead,
+    Auto, AutoHead, Cache, CacheHead, Choice, ClassWeights, Discriminant, DiscriminantHead,
+    Logistic, LogisticHead, Metric, NearestMean, NearestMeanHead, NearestNeighbors,
+    NearestNeighborsHead, Ridge, RidgeHead,
 };
 pub use multi_label::{MultiLabel, MultiLabelHead};
 pub use predictions::most_likely;

@@ -116,12 +116,12 @@ fn best_threshold(mut scored: Vec<(f64, bool)>) -> (f64, f64) {
 /// A fitted multi-label head.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MultiLabelHead {
-    labels: Classes,
-    coefficients: Array2<f64>,
-    intercepts: Array1<f64>,
-    penalty: f64,
-    thresholds: Vec<f64>,
-    f1: Vec<f64>,
+    pub(crate) labels: Classes,
+    pub(crate) coefficients: Array2<f64>,
+    pub(crate) intercepts: Array1<f64>,
+    pub(crate) penalty: f64,
+    pub(crate) thresholds: Vec<f64>,
+    pub(crate) f1: Vec<f64>,
 }
 
 impl MultiLabelHead {

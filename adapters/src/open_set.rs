@@ -73,13 +73,13 @@ const UNLABELED: usize = 20;
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenSet {
     /// Labelled embeddings, centred and of unit length.
-    keys: Array2<f64>,
-    center: Array1<f64>,
-    classes: usize,
+    pub(crate) keys: Array2<f64>,
+    pub(crate) center: Array1<f64>,
+    pub(crate) classes: usize,
     /// Scores of examples of a class left out, rising.
-    unknown: Vec<f64>,
+    pub(crate) unknown: Vec<f64>,
     /// Scores of examples against all others, of those with another of their class, rising.
-    known: Vec<f64>,
+    pub(crate) known: Vec<f64>,
 }
 
 impl OpenSet {
@@ -133,6 +133,19 @@ impl OpenSet {
         unknown.sort_unstable_by(f64::total_cmp);
         known.sort_unstable_by(f64::total_cmp);
         Ok(Self { keys, center, classes: classes.len(), unknown, known })
+    }
+
+    /// What is taken from embeddings of unit length, `[dimensions]`: the mean of the unlabeled
+    /// ones, or zeros.
+    #[must_use]
+    pub fn center(&self) -> &Array1<f64> {
+        &self.center
+    }
+
+    /// The labelled embeddings, centred and of unit length, `[examples, dimensions]`.
+    #[must_use]
+    pub fn keys(&self) -> &Array2<f64> {
+        &self.keys
     }
 
     /// The score of each embedding, -1 to 1: how near it is to the nearest example.

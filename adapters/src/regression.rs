@@ -155,12 +155,12 @@ pub(crate) fn fit(
 /// A fitted regression.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RegressionHead {
-    coefficients: Array2<f64>,
-    intercepts: Array1<f64>,
-    penalty: f64,
-    leave_one_out_error: f64,
+    pub(crate) coefficients: Array2<f64>,
+    pub(crate) intercepts: Array1<f64>,
+    pub(crate) penalty: f64,
+    pub(crate) leave_one_out_error: f64,
     /// Absolute leave-one-out residuals `[outputs, examples]`, rising.
-    residuals: Array2<f64>,
+    pub(crate) residuals: Array2<f64>,
 }
 
 impl RegressionHead {

@@ -1,16 +1,19 @@
 //! Learning from examples without labels: smoothing over a graph of neighbours.
 
 mod graph;
+mod sureness;
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use self::graph::Graph;
+use self::sureness::scale_as_sure_as;
 use crate::classes::Classes;
 use crate::classifier::check;
 use crate::error::{Error, Result};
 use crate::examples::{Examples, check_finite};
 use crate::head::Head;
 use crate::heads::Auto;
+use crate::numeric::softmax_rows;
 use crate::predictions::most_likely;
 
 /// Neighbours that each example is joined with, and the share of a class's mean size that they
@@ -92,25 +95,28 @@ impl SemiSupervised {
         classes: Classes,
         unlabeled: ArrayView2<f32>,
     ) -> Result<SemiSupervisedHead> {
-        let examples = Examples::new(x, y, &classes)?;
-        check(unlabeled, examples.dimensions())?;
-        let (n, k) = (examples.len(), classes.len());
-        let total = n + unlabeled.nrows();
-        // 4 bytes a dimension; scores and edges besides.
-        let mib = |rows: usize| (rows * (4 * examples.dimensions() + 24 * k + 200)) as u64 >> 20;
-        if total > Self::MAX_EXAMPLES {
-            return Err(Error::TooLarge {
-                what: "learning with unlabeled examples",
-                examples: total,
-                classes: k,
-                dimensions: examples.dimensions(),
-                needed_mib: mib(total),
-                limit_mib: mib(Self::MAX_EXAMPLES),
-            });
-        }
-        let labels_a_class = n as f64 / k as f64;
+        Self::check(x, y, &classes, unlabeled)?;
         let base = Auto::default().fit(x, y, classes)?;
+        self.fit_from(base, x, y, unlabeled)
+    }
 
+    /// Smooths the probabilities of a head that was fitted to `x` and `y`, of any kind.
+    ///
+    /// # Errors
+    ///
+    /// As [`SemiSupervised::fit`]; [`Error::Width`] for a head of other dimensions.
+    pub fn fit_from(
+        &self,
+        base: Head,
+        x: ArrayView2<f32>,
+        y: &[usize],
+        unlabeled: ArrayView2<f32>,
+    ) -> Result<SemiSupervisedHead> {
+        check(x, base.dimensions())?;
+        let examples = Self::check(x, y, base.classes(), unlabeled)?;
+        let (n, k) = (examples.len(), base.classes().len());
+        let total = n + unlabeled.nrows();
+        let labels_a_class = n as f64 / k as f64;
         let mut shift = Array1::zeros(k);
         let mut start = Array2::zeros((total, k));
         let mean = joint_mean(x, unlabeled);
@@ -143,7 +149,35 @@ impl SemiSupervised {
         for _ in 0..ROUNDS {
             scores = graph.step(&scores, reach, &start);
         }
-        Ok(SemiSupervisedHead { base, mean, graph, scores, labelled: n, reach, shift })
+        let pool = scores.view().split_at(Axis(0), n).1;
+        let scale = scale_as_sure_as(pool, base.predict_proba(unlabeled)?.view());
+        Ok(SemiSupervisedHead { base, mean, graph, scores, labelled: n, reach, shift, scale })
+    }
+
+    /// Refuses bad examples and pools.
+    fn check<'a>(
+        x: ArrayView2<'a, f32>,
+        y: &'a [usize],
+        classes: &Classes,
+        unlabeled: ArrayView2<f32>,
+    ) -> Result<Examples<'a>> {
+        let examples = Examples::new(x, y, classes)?;
+        check(unlabeled, examples.dimensions())?;
+        let (n, k) = (examples.len(), classes.len());
+        let total = n + unlabeled.nrows();
+        // 4 bytes a dimension; scores and edges besides.
+        let mib = |rows: usize| (rows * (4 * examples.dimensions() + 24 * k + 200)) as u64 >> 20;
+        if total > Self::MAX_EXAMPLES {
+            return Err(Error::TooLarge {
+                what: "learning with unlabeled examples",
+                examples: total,
+                classes: k,
+                dimensions: examples.dimensions(),
+                needed_mib: mib(total),
+                limit_mib: mib(Self::MAX_EXAMPLES),
+            });
+        }
+        Ok(examples)
     }
 }
 
@@ -180,7 +214,9 @@ fn unit_rows(mut rows: Array2<f32>, mean: &Array1<f32>) -> Array2<f32> {
 
 /// A head that was fitted with a pool.
 ///
-/// Its scores rank classes; they are not probabilities.
+/// Its scores rank classes. Its probabilities are their softmax at the scale where they are as
+/// sure of the pool, on the mean, as those of the base head: smoothing moves decisions, and says
+/// little of how many of them are right. Without a pool they are the base head's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SemiSupervisedHead {
     base: Head,
@@ -190,6 +226,8 @@ pub struct SemiSupervisedHead {
     labelled: usize,
     reach: f64,
     shift: Array1<f64>,
+    /// What scores are multiplied by to be log-odds; `None` without a pool.
+    scale: Option<f64>,
 }
 
 impl SemiSupervisedHead {
@@ -230,6 +268,26 @@ impl SemiSupervisedHead {
         let rows = unit_rows(x.to_owned(), &self.mean);
         scores.scaled_add(self.reach, &self.graph.extend(rows.view(), &self.scores));
         Ok(scores)
+    }
+
+    /// Probabilities of the pool's embeddings, `[pool, classes]`.
+    #[must_use]
+    pub fn pool_proba(&self) -> Array2<f64> {
+        let mut logits = self.pool_scores().to_owned() * self.scale.unwrap_or(1.0);
+        softmax_rows(&mut logits);
+        logits
+    }
+
+    /// Probabilities of embeddings that were not in the pool, `[examples, classes]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Width`] and [`Error::NotFinite`].
+    pub fn predict_proba(&self, x: ArrayView2<f32>) -> Result<Array2<f64>> {
+        let Some(scale) = self.scale else { return self.base.predict_proba(x) };
+        let mut logits = self.decision_function(x)? * scale;
+        softmax_rows(&mut logits);
+        Ok(logits)
     }
 
     /// The most likely class of embeddings that were not in the pool.
@@ -284,6 +342,16 @@ mod tests {
         assert!(pooled >= base + 5, "{base} and {pooled} of 118");
         // The same embeddings as if they were new.
         assert!(right(&head.predict(unseen.view()).unwrap()) >= base + 5);
+        // Probabilities say the same, and are as sure of the pool as the labels alone.
+        let sure = |p: Array2<f64>| {
+            p.outer_iter().map(|row| most_likely(row).1).sum::<f64>() / p.nrows() as f64
+        };
+        let alone = sure(head.base().predict_proba(unseen.view()).unwrap());
+        assert!((sure(head.pool_proba()) - alone).abs() < 1e-6);
+        let p = head.predict_proba(unseen.view()).unwrap();
+        let said: Vec<usize> = p.outer_iter().map(|row| most_likely(row).0).collect();
+        assert_eq!(said, head.predict(unseen.view()).unwrap());
+        assert!(p.outer_iter().all(|row| (row.sum() - 1.0).abs() < 1e-12));
     }
 
     /// Ten times ten crowds of ten that differ in ten of thirteen directions: the others scatter
@@ -332,6 +400,8 @@ mod tests {
             .unwrap();
         assert_eq!(head.pool_classes(), Vec::<usize>::new());
         assert_eq!(head.predict(rows.view()).unwrap(), labels);
+        let alone = head.base().predict_proba(rows.view()).unwrap();
+        assert_eq!(head.predict_proba(rows.view()).unwrap(), alone);
         let fit = |pool: &Array2<f32>| {
             SemiSupervised::default().fit(rows.view(), labels, classes.clone(), pool.view())
         };

@@ -4,13 +4,17 @@ use std::fs::File;
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::Arc;
 
+use ndarray::{Array2, ArrayView2};
 use offshoot::learner::Store;
 use offshoot::{EmbedOptions, Encoder, Learner, Prompt};
+use offshoot_adapters::semi_supervised::SemiSupervisedHead;
 use offshoot_adapters::{Error, HeadFile};
 
 use crate::encoder::{EncoderArgs, Truncate};
 use crate::failure::{Failure, Result};
+use crate::files::shell_path;
 
 /// A head and its encoder, open, and how the head wants texts embedded.
 #[derive(Debug)]
@@ -20,6 +24,8 @@ pub(crate) struct Classifier {
     pub(crate) options: EmbedOptions,
     /// The learner, if the head is one's.
     pub(crate) learner: Option<Learner>,
+    /// What smooths the head's answers, if the learner uses examples without a label.
+    smoothed: Option<Arc<SemiSupervisedHead>>,
 }
 
 impl Classifier {
@@ -31,10 +37,17 @@ impl Classifier {
         encoder: &EncoderArgs,
         truncate: Truncate,
     ) -> Result<Self> {
-        let (file, encoder, learner) = if is_learner(head) {
+        let (file, encoder, learner, smoothed) = if is_learner(head) {
             let learner = open_learner(bundle, head, encoder, EncoderArgs::open)?;
             let file = learner.head()?.as_ref().clone();
-            (file, learner.encoder().clone(), Some(learner))
+            let smoothed = learner.semi_supervised()?;
+            if smoothed.as_ref().is_some_and(|head| head.classes() != file.head.classes()) {
+                return Err(Failure::data(format!(
+                    "{} was changed meanwhile; run the command again",
+                    shell_path(head)
+                )));
+            }
+            (file, learner.encoder().clone(), Some(learner), smoothed)
         } else {
             let file = HeadFile::load(head)?;
             let wanted = encoder.digest(bundle)?;
@@ -47,7 +60,7 @@ impl Classifier {
                 }
                 .into());
             }
-            (file, encoder.open(bundle)?, None)
+            (file, encoder.open(bundle)?, None, None)
         };
         let width = file.encoder.dimensions;
         let options = EmbedOptions {
@@ -56,7 +69,18 @@ impl Classifier {
             truncation: truncate.into(),
             ..EmbedOptions::default()
         };
-        Ok(Self { encoder, file, options, learner })
+        Ok(Self { encoder, file, options, learner, smoothed })
+    }
+}
+
+impl Classifier {
+    /// Probabilities `[rows, classes]`: the head's or, where the learner uses examples without
+    /// a label, the learner's.
+    pub(crate) fn predict_proba(&self, x: ArrayView2<'_, f32>) -> Result<Array2<f64>> {
+        Ok(match &self.smoothed {
+            Some(head) => head.predict_proba(x)?,
+            None => self.file.head.predict_proba(x)?,
+        })
     }
 }
 

@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod caution;
 mod commands;
 mod csv;
 mod encoder;

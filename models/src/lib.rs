@@ -7,6 +7,7 @@ pub mod data;
 pub mod embeddings;
 pub mod encoders;
 mod error;
+pub mod examples;
 pub mod inspect;
 mod lock;
 pub mod movies;

@@ -362,7 +362,7 @@ fn a_store_of_a_newer_version_is_refused_and_not_changed() {
     let before = fs::read(&place.path).unwrap();
     for error in [Store::open(&place.path), Store::open_read_only(&place.path)] {
         let error = error.map(drop).unwrap_err();
-        assert!(matches!(error, Error::NewerStore { found: 99, supported: 1, .. }), "{error}");
+        assert!(matches!(error, Error::NewerStore { found: 99, supported: 2, .. }), "{error}");
         assert!(error.to_string().contains("update offshoot"), "{error}");
     }
     assert_eq!(fs::read(&place.path).unwrap(), before);
@@ -382,7 +382,7 @@ fn a_store_of_an_older_version_is_brought_to_the_newest() {
     let error = Store::open(&place.path).map(drop).unwrap_err().to_string();
     assert!(error.contains("which encoder"), "{error}");
     let raw = Connection::open(&place.path).unwrap();
-    raw.execute_batch("INSERT INTO learner VALUES (1, 'd', 'n', 4, NULL, 'ridge', 1, 0, NULL)")
+    raw.execute_batch("INSERT INTO learner VALUES (1, 'd', 'n', 4, NULL, 'ridge', 1, 0, NULL, 0)")
         .unwrap();
     drop(raw);
     let mut store = Store::open(&place.path).unwrap();

@@ -278,3 +278,50 @@ fn the_real_encoder_is_taught() {
     assert_eq!(learner.predict("can you sign the contract by Monday?").unwrap().label, "work");
     assert_eq!(learner.predict("you won! claim your free prize").unwrap().label, "spam");
 }
+
+#[test]
+fn examples_without_a_label_help_where_asked_and_are_forgotten() {
+    use offshoot::adapters::semi_supervised::SemiSupervised;
+
+    let place = place();
+    let learner = taught(&place, HeadKind::Ridge);
+    let alone = answers(&learner);
+    let pool: Vec<String> = (0..12)
+        .map(|i| {
+            let words = ["film", "money", "plot", "offer", "good", "invoice", "dull"];
+            format!("the {} is {} today", words[i % 7], words[(3 * i + 1) % 7])
+        })
+        .collect();
+    let texts: Vec<&str> = pool.iter().map(String::as_str).collect();
+    let ids = learner.observe(&texts, Some("inbox")).unwrap();
+    assert_eq!(answers(&learner), alone, "they are kept, and used when that is asked for");
+
+    learner.set_uses_unlabelled(true).unwrap();
+    let (names, labels): (Vec<_>, Vec<_>) = LESSONS.iter().copied().unzip();
+    let x = place.encoder.embed(&names).unwrap();
+    let (classes, y) = Classes::from_labels(&labels).unwrap();
+    let base = HeadKind::Ridge.fit(x.vectors(), &y, classes).unwrap();
+    let unlabelled = place.encoder.embed(&texts).unwrap();
+    let head =
+        SemiSupervised::default().fit_from(base, x.vectors(), &y, unlabelled.vectors()).unwrap();
+    let expected = probe(&place.encoder, &|x| head.predict_proba(x).unwrap());
+    let smoothed = answers(&learner);
+    assert!((&smoothed - &expected).iter().all(|d| d.abs() < 1e-6), "{smoothed} {expected}");
+    assert!((&smoothed - &alone).iter().any(|d| d.abs() > 1e-3));
+    // The head that is exported is that of the labels alone.
+    let file = learner.head().unwrap();
+    assert_eq!(probe(&place.encoder, &|x| file.head.predict_proba(x).unwrap()), alone);
+    drop(learner);
+
+    // Kept, and other processes see it.
+    let learner = Learner::open(&place.path, &place.encoder).unwrap();
+    assert!(learner.uses_unlabelled().unwrap());
+    assert_eq!(answers(&learner), smoothed);
+    learner.forget(&ids[..1]).unwrap();
+    assert!((&answers(&learner) - &smoothed).iter().any(|d| d.abs() > 1e-6));
+    assert_eq!(learner.forget_source("inbox").unwrap(), texts.len() - 1);
+    assert_eq!(answers(&learner), alone);
+    let bytes = std::fs::read(&place.path).unwrap();
+    let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(texts.iter().all(|text| !holds(text)) && holds(LESSONS[0].0));
+}

@@ -18,8 +18,8 @@ use crate::numeric::{Cholesky, gram};
 ///
 /// so the class k given to x moves one score of each example by `cᵢ = uᵢ / (s G'ᵢᵢ)`, and x
 /// itself is scored by `uᵀT`, whatever its class.
-#[derive(Clone, Debug)]
-pub(super) struct Exact {
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Exact {
     /// Embeddings of unit length `[examples, dimensions]`.
     x: Array2<f64>,
     y: Vec<usize>,
@@ -43,7 +43,7 @@ struct Scores {
 
 impl Exact {
     /// `None` if the matrix is not positive definite to working precision.
-    pub(super) fn new(x: Array2<f64>, y: Vec<usize>, classes: usize, penalty: f64) -> Option<Self> {
+    pub(crate) fn new(x: Array2<f64>, y: Vec<usize>, classes: usize, penalty: f64) -> Option<Self> {
         let mut matrix = gram(x.view()) + 1.0;
         matrix.diag_mut().mapv_inplace(|v| v + penalty);
         let mut inverse = Array2::eye(y.len());
@@ -57,6 +57,11 @@ impl Exact {
         let first = |class| y.iter().position(|&label| label == class);
         let aside = if even { (0..classes).filter_map(first).collect() } else { Vec::new() };
         finite.then_some(Self { x, y, penalty, inverse, targets, solution, aside })
+    }
+
+    /// The embeddings, of unit length, and the class of each.
+    pub(crate) fn examples(&self) -> (&Array2<f64>, &[usize]) {
+        (&self.x, &self.y)
     }
 
     /// The p-value and the score of each class for an embedding of unit length.

@@ -136,17 +136,17 @@ impl Conformal {
 
 /// Makes prediction sets.
 ///
-/// It holds its examples and is made again when they change; it has no file of its own.
-#[derive(Clone, Debug)]
+/// It is made again when its examples change. [`ConformalFile`](crate::ConformalFile) keeps it.
+#[derive(Clone, Debug, PartialEq)]
 pub struct ConformalPredictor {
-    classes: Classes,
-    dimensions: usize,
-    settings: Conformal,
-    scorer: Scorer,
+    pub(crate) classes: Classes,
+    pub(crate) dimensions: usize,
+    pub(crate) settings: Conformal,
+    pub(crate) scorer: Scorer,
 }
 
-#[derive(Clone, Debug)]
-enum Scorer {
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Scorer {
     Exact(Exact),
     Threshold(Threshold),
 }

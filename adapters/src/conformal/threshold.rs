@@ -12,14 +12,14 @@ const ROWS: usize = 256;
 ///
 /// With `A = ZᵀZ + λI`, `Z` the embeddings with a column of ones, leaving out example i moves
 /// its scores from `f` to `t - (t - f) / (1 - hᵢ)`, `hᵢ = zᵢ·A⁻¹zᵢ`.
-#[derive(Clone, Debug)]
-pub(super) struct Threshold {
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Threshold {
     /// Coefficients `[dimensions, classes]`.
-    weights: Array2<f64>,
+    pub(crate) weights: Array2<f64>,
     /// Intercepts `[classes]`.
-    bias: Array1<f64>,
+    pub(crate) bias: Array1<f64>,
     /// Strangeness of the left-out examples, rising.
-    strange: Vec<f64>,
+    pub(crate) strange: Vec<f64>,
 }
 
 impl Threshold {

@@ -129,19 +129,19 @@ pub(super) fn head(
     })
 }
 
-fn matrix(values: &Array2<f64>) -> Tensor {
+pub(super) fn matrix(values: &Array2<f64>) -> Tensor {
     Tensor { shape: values.shape().to_vec(), values: values.iter().copied().collect() }
 }
 
-fn vector(values: &Array1<f64>) -> Tensor {
+pub(super) fn vector(values: &Array1<f64>) -> Tensor {
     Tensor { shape: values.shape().to_vec(), values: values.to_vec() }
 }
 
-fn indices(values: &[usize]) -> Tensor {
+pub(super) fn indices(values: &[usize]) -> Tensor {
     Tensor { shape: vec![values.len()], values: values.iter().map(|&v| v as f64).collect() }
 }
 
-fn scalar(value: f64) -> Tensor {
+pub(super) fn scalar(value: f64) -> Tensor {
     Tensor { shape: vec![1], values: vec![value] }
 }
 
@@ -151,26 +151,54 @@ fn whole(value: f64, end: usize) -> Option<usize> {
 }
 
 /// Tensors that are taken out one by one, each checked.
-struct Tensors {
-    tensors: BTreeMap<String, Tensor>,
-    classes: usize,
-    dimensions: usize,
+#[derive(Debug)]
+pub(super) struct Tensors {
+    pub(super) tensors: BTreeMap<String, Tensor>,
+    pub(super) classes: usize,
+    pub(super) dimensions: usize,
 }
 
 impl Tensors {
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f64>, String> {
+        let values = self.numbers(name, shape)?;
+        match values.iter().find(|value| !value.is_finite()) {
+            Some(value) => Err(format!("tensor {name:?} holds {value}")),
+            None => Ok(values),
+        }
+    }
+
+    /// Numbers that may be infinite.
+    pub(super) fn numbers(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f64>, String> {
         let tensor = self.tensors.remove(name).ok_or(format!("tensor {name:?} is missing"))?;
         if tensor.shape != shape {
             return Err(format!("tensor {name:?} has shape {:?}, not {shape:?}", tensor.shape));
         }
-        if let Some(value) = tensor.values.iter().find(|value| !value.is_finite()) {
-            return Err(format!("tensor {name:?} holds {value}"));
+        match tensor.values.iter().find(|value| value.is_nan()) {
+            Some(value) => Err(format!("tensor {name:?} holds {value}")),
+            None => Ok(tensor.values),
         }
-        Ok(tensor.values)
+    }
+
+    /// A list of any length.
+    pub(super) fn take_list(&mut self, name: &str) -> Result<Vec<f64>, String> {
+        let length = self.tensors.get(name).map_or(0, |tensor| tensor.values.len());
+        self.take(name, &[length])
+    }
+
+    /// A matrix of so many rows, and as many columns as it has.
+    pub(super) fn take_with_columns(
+        &mut self,
+        name: &str,
+        rows: usize,
+    ) -> Result<Array2<f64>, String> {
+        let columns = self.tensors.get(name).and_then(|tensor| tensor.shape.get(1).copied());
+        let shape = [rows, columns.unwrap_or(0)];
+        let values = self.take(name, &shape)?;
+        Array2::from_shape_vec(shape, values).map_err(|error| format!("tensor {name:?}: {error}"))
     }
 
     /// A matrix whose number of rows is its own, where `shape` says `None`.
-    fn take_shaped(
+    pub(super) fn take_shaped(
         &mut self,
         name: &str,
         [rows, columns]: [Option<usize>; 2],
@@ -181,14 +209,14 @@ impl Tensors {
         Array2::from_shape_vec(shape, values).map_err(|error| format!("tensor {name:?}: {error}"))
     }
 
-    fn matrix(&mut self, name: &str) -> Result<Array2<f64>, String> {
+    pub(super) fn matrix(&mut self, name: &str) -> Result<Array2<f64>, String> {
         let shape = (self.classes, self.dimensions);
         let values = self.take(name, &[shape.0, shape.1])?;
         Array2::from_shape_vec(shape, values).map_err(|error| format!("tensor {name:?}: {error}"))
     }
 
     /// Examples `[any, dimensions]` and the class of each, at least one of each class.
-    fn examples(&mut self) -> Result<(Array2<f64>, Vec<usize>), String> {
+    pub(super) fn examples(&mut self) -> Result<(Array2<f64>, Vec<usize>), String> {
         let rows = self.tensors.get("labels").map_or(0, |labels| labels.values.len());
         let values = self.take("examples", &[rows, self.dimensions])?;
         let examples = Array2::from_shape_vec((rows, self.dimensions), values)
@@ -209,20 +237,20 @@ impl Tensors {
     }
 
     /// A whole number below `end`.
-    fn index(&mut self, name: &str, end: usize) -> Result<usize, String> {
+    pub(super) fn index(&mut self, name: &str, end: usize) -> Result<usize, String> {
         let value = self.scalar(name)?;
         whole(value, end).ok_or(format!("tensor {name:?} holds {value}"))
     }
 
-    fn vector(&mut self, name: &str) -> Result<Array1<f64>, String> {
+    pub(super) fn vector(&mut self, name: &str) -> Result<Array1<f64>, String> {
         Ok(Array1::from_vec(self.take(name, &[self.classes])?))
     }
 
-    fn scalar(&mut self, name: &str) -> Result<f64, String> {
+    pub(super) fn scalar(&mut self, name: &str) -> Result<f64, String> {
         Ok(self.take(name, &[1])?[0])
     }
 
-    fn positive(&mut self, name: &str) -> Result<f64, String> {
+    pub(super) fn positive(&mut self, name: &str) -> Result<f64, String> {
         let value = self.scalar(name)?;
         if value > 0.0 { Ok(value) } else { Err(format!("tensor {name:?} holds {value}")) }
     }

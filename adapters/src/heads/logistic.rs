@@ -3,6 +3,7 @@
 mod line;
 mod minimize;
 mod space;
+mod weights;
 
 use ndarray::{Array1, Array2, ArrayView2};
 
@@ -13,7 +14,8 @@ use crate::examples::Examples;
 use crate::head::Head;
 use crate::numeric::softmax_rows;
 
-use minimize::{Limits, MEMORY, minimize};
+use minimize::{Limits, MEMORY, Start, minimize};
+pub use weights::ClassWeights;
 
 /// Settings of multinomial logistic regression, fitted to the optimum.
 ///
@@ -79,17 +81,40 @@ impl Logistic {
     /// Those of bad examples (see [`Error`]), [`Error::Setting`], [`Error::TooLarge`],
     /// [`Error::Scale`], [`Error::NotConverged`].
     pub fn fit(&self, x: ArrayView2<f32>, y: &[usize], classes: Classes) -> Result<Head> {
+        self.fit_from(x, y, classes, &ClassWeights::Equal, None)
+    }
+
+    /// Fits a head whose examples count by their class: `C Σᵢ w(yᵢ) (-ln p(yᵢ | xᵢ)) + ½ ‖W‖²`.
+    /// The search begins at an `earlier` head, if there is one: classes are paired by their
+    /// names, and those that it does not know begin at zero. The optimum is the same from
+    /// anywhere; from a head of nearly the same examples it is a few iterations away.
+    ///
+    /// # Errors
+    ///
+    /// As [`Logistic::fit`]; [`Error::Columns`] for weights that are not one a class,
+    /// [`Error::Setting`] for one that is not positive, [`Error::Width`] for an earlier head of
+    /// other dimensions.
+    pub fn fit_from(
+        &self,
+        x: ArrayView2<f32>,
+        y: &[usize],
+        classes: Classes,
+        weights: &ClassWeights,
+        earlier: Option<&LogisticHead>,
+    ) -> Result<Head> {
         positive("c", self.c)?;
         positive("tolerance", self.tolerance)?;
         let examples = Examples::new(x, y, &classes)?;
         self.check_memory(&examples)?;
-        let mean = examples.mean();
+        let weights = weights.of(&classes, &examples.counts)?;
+        let mean = weighted_mean(&examples, &weights);
+        let start = earlier.map(|head| head.start(&classes, &mean)).transpose()?;
         // Two rows -w/2 and w/2 have half the squared norm of w, and the objective's scale
         // does not matter: binomial regression is the multinomial one at half of C.
         let c = if classes.len() == 2 { 0.5 * self.c } else { self.c };
         let limits = Limits { iterations: self.max_iterations, tolerance: self.tolerance };
-        let minimum =
-            minimize(&examples, &mean, c, &limits).ok_or(Error::Scale("logistic regression"))?;
+        let minimum = minimize(&examples, &mean, c, &weights, start, &limits)
+            .ok_or(Error::Scale("logistic regression"))?;
         if !minimum.converged {
             return Err(Error::NotConverged {
                 iterations: minimum.iterations,
@@ -117,6 +142,17 @@ impl Logistic {
     }
 }
 
+/// The mean of embeddings that count by their class: the intercepts are then nearly independent
+/// of the coefficients.
+fn weighted_mean(examples: &Examples, weights: &[f64]) -> Array1<f64> {
+    if weights.iter().all(|&weight| weight == 1.0) {
+        return examples.mean();
+    }
+    let counts: Array1<f64> =
+        examples.counts.iter().zip(weights).map(|(&count, weight)| count as f64 * weight).collect();
+    counts.dot(&examples.class_means()) / counts.sum()
+}
+
 fn positive(name: &'static str, value: f64) -> Result<()> {
     if value > 0.0 && value.is_finite() {
         return Ok(());
@@ -135,6 +171,24 @@ pub struct LogisticHead {
 }
 
 impl LogisticHead {
+    /// Where a search for a head of these classes begins, its embeddings centred at `mean`.
+    fn start(&self, classes: &Classes, mean: &Array1<f64>) -> Result<Start> {
+        let (found, expected) = (self.coefficients.ncols(), mean.len());
+        if found != expected {
+            return Err(Error::Width { found, expected });
+        }
+        let mut coefficients = Array2::zeros((classes.len(), expected));
+        let mut intercepts = Array1::zeros(classes.len());
+        for (own, name) in self.classes.names().iter().enumerate() {
+            if let Some(class) = classes.names().iter().position(|other| other == name) {
+                let row = self.coefficients.row(own);
+                coefficients.row_mut(class).assign(&row);
+                intercepts[class] = self.intercepts[own] + row.dot(mean);
+            }
+        }
+        Ok(Start { coefficients, intercepts })
+    }
+
     /// Coefficients `[classes, dimensions]`.
     #[must_use]
     pub fn coefficients(&self) -> &Array2<f64> {

@@ -94,7 +94,7 @@ pub(crate) fn run(args: Args) -> Result {
             })?);
         }
         let embeddings = embedder.embed(&chunk)?;
-        let proba = head.predict_proba(embeddings.vectors())?;
+        let proba = classifier.predict_proba(embeddings.vectors())?;
         predicted.extend(proba.outer_iter().map(|row| most_likely(row).0));
         keep(&mut probabilities, proba);
         progress.set(rows.position());

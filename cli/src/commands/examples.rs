@@ -1,6 +1,9 @@
-//! `offshoot examples`: what a learner was taught.
+//! `offshoot examples`: what a learner was taught, out of it and into another.
 
-use std::path::PathBuf;
+mod import;
+mod parquet;
+
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use offshoot::learner::{Example, ExampleFilter};
@@ -10,21 +13,24 @@ use crate::csv;
 use crate::failure::{Failure, Result};
 use crate::head::open_store;
 use crate::interrupt::Interrupt;
-use crate::rows::{RowFormat, Sink};
+use crate::rows::Sink;
 
 const EXAMPLES: &str = "\
 Examples:
   offshoot examples mail.learner
   offshoot examples mail.learner --label spam -o spam.csv
   offshoot examples mail.learner --embeddings -o mail.jsonl
+  offshoot examples mail.learner -o mail.parquet
+  offshoot examples other.learner --import mail.parquet
 
-CSV has the columns id, label, weight, time, source and text; JSONL the same as keys. `offshoot \
-teach --from` and `offshoot learn` read both.";
+CSV has the columns id, label, weight, time, source and text; JSONL the same as keys; Parquet the \
+same and the embeddings. `offshoot teach --from` and `offshoot learn` read all three and embed the \
+texts anew; --import takes the embeddings, weights, times and sources of Parquet as they are.";
 
 /// What is said when the work is interrupted.
 const INTERRUPTED: &str = "a file of examples is written whole or not at all; run it again";
 
-/// List or export the examples of a learner
+/// List, export or import the examples of a learner
 ///
 /// One line is written for each example, in the order in which they were taught.
 #[derive(Debug, clap::Args)]
@@ -43,17 +49,56 @@ pub(crate) struct Args {
     output: Option<PathBuf>,
     /// Format of the output [default: by the file's ending, else csv]
     #[arg(long, value_enum, value_name = "FORMAT")]
-    output_format: Option<RowFormat>,
-    /// Write the embeddings too, as a list; only in JSONL
+    output_format: Option<Format>,
+    /// Teach the learner the examples of a Parquet file that this command wrote, in one update;
+    /// their embeddings must be of its encoder. Where there is no learner, one is made with the
+    /// head `auto`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["label", "source", "output", "output_format", "embeddings"])]
+    import: Option<PathBuf>,
+    /// Write the embeddings too, as a list; only in JSONL. Parquet always has them
     #[arg(long)]
     embeddings: bool,
 }
 
+/// How examples are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// Comma-separated values with a header
+    Csv,
+    /// One JSON object a line
+    Jsonl,
+    /// Apache Parquet, with embeddings; to a file only
+    Parquet,
+}
+
+impl Format {
+    /// The format that was asked for, else the one of the file's name, else CSV.
+    fn choose(asked: Option<Self>, path: Option<&Path>) -> Result<Self> {
+        let Some(path) = path.filter(|_| asked.is_none()) else {
+            return Ok(asked.unwrap_or(Self::Csv));
+        };
+        let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+        match ending.as_deref() {
+            Some("csv") => Ok(Self::Csv),
+            Some("jsonl" | "ndjson") => Ok(Self::Jsonl),
+            Some("parquet" | "pq") => Ok(Self::Parquet),
+            _ => Err(Failure::usage(format!(
+                "the format to write {} in is not known from its name; add --output-format csv, \
+                 jsonl or parquet",
+                path.display()
+            ))),
+        }
+    }
+}
+
 pub(crate) fn run(args: Args) -> Result {
-    let format = RowFormat::choose(args.output_format, args.output.as_deref())?;
-    if args.embeddings && format != RowFormat::Jsonl {
+    if let Some(file) = &args.import {
+        return import::run(&args.learner, file);
+    }
+    let format = Format::choose(args.output_format, args.output.as_deref())?;
+    if args.embeddings && format == Format::Csv {
         return Err(Failure::usage(
-            "embeddings are written in JSONL only; add --output-format jsonl",
+            "embeddings are written in JSONL and Parquet only; add --output-format jsonl",
         ));
     }
     if let Some(output) = &args.output {
@@ -61,21 +106,29 @@ pub(crate) fn run(args: Args) -> Result {
     }
     let interrupt = Interrupt::listen();
     let store = open_store(&args.learner)?;
+    let filter = ExampleFilter { label: args.label, source: args.source };
+    if format == Format::Parquet {
+        let output = args.output.ok_or_else(|| {
+            Failure::usage("Parquet is written to a file only; name one with --output")
+        })?;
+        return parquet::write(&store, &filter, &output, &interrupt, INTERRUPTED);
+    }
     let mut sink = Sink::open(args.output.as_deref())?;
-    if format == RowFormat::Csv {
+    if format == Format::Csv {
         sink.write(&csv::line(&["id", "label", "weight", "time", "source", "text"]))?;
     }
-    for example in store.examples(&ExampleFilter { label: args.label, source: args.source }) {
+    for example in store.examples(&filter) {
         sink.write(&line(&example?, format, args.embeddings))?;
         interrupt.check(INTERRUPTED)?;
     }
     sink.finish()
 }
 
-fn line(example: &Example, format: RowFormat, embeddings: bool) -> Vec<u8> {
+/// A line of CSV, or else of JSONL.
+fn line(example: &Example, format: Format, embeddings: bool) -> Vec<u8> {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     match format {
-        RowFormat::Csv => csv::line(&[
+        Format::Csv => csv::line(&[
             example.id.to_string(),
             text(&example.label),
             example.weight.to_string(),
@@ -83,7 +136,7 @@ fn line(example: &Example, format: RowFormat, embeddings: bool) -> Vec<u8> {
             text(&example.source),
             text(&example.text),
         ]),
-        RowFormat::Jsonl => {
+        _ => {
             let mut value = json!({
                 "id": example.id.0, "label": example.label, "weight": example.weight,
                 "time": rfc_3339(example.time), "source": example.source, "text": example.text,

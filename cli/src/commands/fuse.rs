@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use offshoot::Learner;
 use offshoot_adapters::HeadFile;
-use offshoot_export::{FuseOptions, fuse};
+use offshoot_export::{FuseOptions, Rejection, fuse};
 
+use crate::caution::CautionArgs;
 use crate::encoder::EncoderArgs;
 use crate::failure::Result;
 use crate::files::{self, shell_path};
@@ -16,9 +18,12 @@ const EXAMPLES: &str = "\
 Examples:
   offshoot fuse minilm.offshoot movies.head -o movies.onnx
   offshoot fuse minilm.offshoot mail.learner -o mail.onnx
+  offshoot fuse minilm.offshoot mail.learner -o mail.onnx --calibrate temperature \
+--false-accepts 0.05
 
 Any ONNX Runtime, in any language, then needs token ids and their mask and gives `label`, \
-`label_index`, `probabilities` and `embedding`. The tokenizer is in the bundle; `offshoot unpack` \
+`label_index`, `probabilities` and `embedding`, and with --false-accepts `known` and \
+`known_score`; the file holds the embeddings of the examples then. The tokenizer is in the bundle; `offshoot unpack` \
 writes it as tokenizer.json.";
 
 /// Write an encoder and a head as one plain ONNX file
@@ -36,19 +41,35 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     #[command(flatten)]
+    caution: CautionArgs,
+    #[command(flatten)]
     encoder: EncoderArgs,
 }
 
 pub(crate) fn run(args: Args) -> Result {
     files::check_output(&args.output, [args.bundle.as_path(), &args.head])?;
     let interrupt = Interrupt::listen();
-    let head = if is_learner(&args.head) {
-        let learner = open_learner(&args.bundle, &args.head, &args.encoder, EncoderArgs::open)?;
-        learner.head()?.as_ref().clone()
-    } else {
-        HeadFile::load(&args.head)?
+    let learner = match is_learner(&args.head) {
+        true => Some(open_learner(&args.bundle, &args.head, &args.encoder, EncoderArgs::open)?),
+        false => None,
     };
-    let options = FuseOptions { overwrite: true, stop: Some(interrupt.flag()) };
+    let head = match &learner {
+        Some(learner) => learner.head()?.as_ref().clone(),
+        None => HeadFile::load(&args.head)?,
+    };
+    if learner.as_ref().map(Learner::uses_unlabelled).transpose()?.unwrap_or(false) {
+        progress::say(
+            "note: `predict` smooths what this head says over the learner's examples without a \
+             label; the file gives the head's own answers",
+        );
+    }
+    let rejection = args.caution.rejection(learner.as_ref())?;
+    let options = FuseOptions {
+        overwrite: true,
+        stop: Some(interrupt.flag()),
+        calibration: args.caution.calibration(learner.as_ref())?,
+        rejection: rejection.map(|(open_set, false_accepts)| Rejection { open_set, false_accepts }),
+    };
     let what = format!("Fusing into {}", shell_path(&args.output));
     let mut bar: Option<Progress> = None;
     let fused = fuse(&args.bundle, &head, &args.output, &options, &mut |step| {

@@ -70,6 +70,10 @@ pub(crate) struct Args {
     /// together [default: the name of their file]
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
+    /// Inputs without labels, in any format that `predict` reads, which show where the crowds
+    /// are that labels name: the learner keeps them, and they help it to predict
+    #[arg(long, value_name = "FILE")]
+    unlabeled: Option<PathBuf>,
     #[command(flatten)]
     input: InputArgs,
     #[command(flatten)]
@@ -87,9 +91,10 @@ fn parse_kind(name: &str) -> Result<HeadKind, String> {
 pub(crate) fn run(args: Args) -> Result {
     let interrupt = Interrupt::listen();
     let to_learner = args.output.extension().is_some_and(|ending| ending == "learner");
-    if !to_learner && (args.no_text || args.source.is_some()) {
+    if !to_learner && (args.no_text || args.source.is_some() || args.unlabeled.is_some()) {
         return Err(Failure::usage(
-            "--no-text and --source are about learners; let the output end with .learner",
+            "--no-text, --source and --unlabeled are about learners; let the output end with \
+             .learner",
         ));
     }
     if to_learner && std::fs::symlink_metadata(&args.output).is_ok() {
@@ -100,7 +105,9 @@ pub(crate) fn run(args: Args) -> Result {
         )));
     }
     let kind = args.head.unwrap_or(LearnerOptions::default().head);
-    files::check_output(&args.output, [args.bundle.as_path(), &args.examples])?;
+    let unlabeled = args.unlabeled.as_deref();
+    let read = [args.bundle.as_path(), &args.examples];
+    files::check_output(&args.output, read.into_iter().chain(unlabeled))?;
     // Everything that can be wrong with the examples is found before the slow part.
     let reads = EncoderArgs::manifest(&args.bundle)?;
     let table = args.input.open(&reads, Some(&args.examples), Some(&args.label))?;
@@ -115,6 +122,14 @@ pub(crate) fn run(args: Args) -> Result {
     if to_learner {
         taught::check_labels(&rows)?;
     }
+
+    let pool = match unlabeled {
+        None => Vec::new(),
+        Some(pool) => {
+            let rows = args.input.open(&reads, Some(pool), None)?;
+            interrupt.at_once(Ending::saying(INTERRUPTED), || rows.collect::<Result<Vec<Row>>>())?
+        }
+    };
 
     let encoder = args.encoder.open(&args.bundle)?;
     let options = args.embed.options(args.truncate);
@@ -139,8 +154,16 @@ pub(crate) fn run(args: Args) -> Result {
             head: kind.name().to_owned(),
             keeps_text: !args.no_text,
         };
-        let examples = taught::examples(&rows, &embeddings, source.as_deref(), 1.0);
+        let mut examples = taught::examples(&rows, &embeddings, source.as_deref(), 1.0);
+        if let Some(file) = unlabeled.filter(|_| !pool.is_empty()) {
+            let embeddings = taught::embed(&encoder, &pool, &options, &interrupt, INTERRUPTED)?;
+            let source = args.source.clone().or_else(|| taught::source_name(file));
+            examples.extend(taught::examples(&pool, &embeddings, source.as_deref(), 1.0));
+        }
         let mut store = Store::create(&args.output, &info, examples)?;
+        if !pool.is_empty() {
+            store.set_uses_unlabelled(true)?;
+        }
         // The examples of this revision are those that the head was fitted on.
         let revision = store.revision()?;
         store.keep_head(revision, &file.to_bytes()?)?;
@@ -148,6 +171,10 @@ pub(crate) fn run(args: Args) -> Result {
         file.save(&args.output)?;
     }
     progress::say(&summary(&file, rows.len()));
+    if !pool.is_empty() {
+        let count = grouped(pool.len() as u64);
+        progress::say(&format!("{count} inputs without a label help to predict"));
+    }
     progress::say(&format!(
         "{}: {} head, fitted in {}",
         shell_path(&args.output),

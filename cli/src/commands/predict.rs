@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use ndarray::{Array2, ArrayView2};
 use offshoot::bundle::Modality;
 use offshoot_adapters::Classes;
+use offshoot_adapters::calibration::Calibration;
 use offshoot_adapters::conformal::{Conformal, ConformalPredictor};
 use offshoot_adapters::most_likely;
 use offshoot_adapters::open_set::OpenSet;
 use serde_json::{Map, Value, json};
 
+use crate::caution::{self, CautionArgs};
 use crate::csv;
 use crate::encoder::{EncoderArgs, Truncate};
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::files;
 use crate::head::Classifier;
 use crate::inputs::{self, Embedder, InputArgs, Row};
@@ -61,12 +63,10 @@ pub(crate) struct Args {
     proba: bool,
     /// Write a set of labels that holds the true one with this probability, such as 0.9
     /// (conformal prediction; needs a learner, whose examples it uses)
-    #[arg(long, value_name = "P", value_parser = share)]
+    #[arg(long, value_name = "P", value_parser = caution::share)]
     coverage: Option<f64>,
-    /// Tell inputs of no known class apart: at most this share of them, such as 0.05, passes as
-    /// known (needs a learner)
-    #[arg(long, value_name = "P", value_parser = share)]
-    false_accepts: Option<f64>,
+    #[command(flatten)]
+    caution: CautionArgs,
     /// What is done with texts that are too long for the encoder
     #[arg(long, value_enum, value_name = "cut|error", default_value_t)]
     truncate: Truncate,
@@ -74,14 +74,6 @@ pub(crate) struct Args {
     texts: InputArgs,
     #[command(flatten)]
     encoder: EncoderArgs,
-}
-
-/// A number between 0 and 1.
-fn share(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(value) if value > 0.0 && value < 1.0 => Ok(value),
-        _ => Err("it must lie between 0 and 1, such as 0.9".to_owned()),
-    }
 }
 
 pub(crate) fn run(args: Args) -> Result {
@@ -117,7 +109,10 @@ pub(crate) fn run(args: Args) -> Result {
             break;
         }
         let embeddings = embedder.embed(&chunk)?;
-        let proba = head.predict_proba(embeddings.vectors())?;
+        let mut proba = classifier.predict_proba(embeddings.vectors())?;
+        if let Some(calibration) = &caution.calibration {
+            proba = calibration.apply(proba.view())?;
+        }
         let doubts = caution.of(embeddings.vectors())?;
         sink.write(&writer.lines(&chunk, &proba, &doubts)?)?;
         progress.set(rows.position());
@@ -131,6 +126,7 @@ pub(crate) fn run(args: Args) -> Result {
 struct Caution {
     sets: Option<(ConformalPredictor, f64)>,
     open: Option<(OpenSet, f64)>,
+    calibration: Option<Calibration>,
 }
 
 /// What is said of the inputs of one part.
@@ -141,27 +137,20 @@ struct Doubts {
 
 impl Caution {
     fn new(args: &Args, classifier: &Classifier) -> Result<Self> {
-        if args.coverage.is_none() && args.false_accepts.is_none() {
-            return Ok(Self { sets: None, open: None });
-        }
-        let learner = classifier.learner.as_ref().ok_or_else(|| {
-            Failure::usage(
-                "--coverage and --false-accepts need a learner, which keeps its examples; a head \
-                 does not: `offshoot learn BUNDLE EXAMPLES -o NAME.learner` makes one",
-            )
-        })?;
-        let examples = learner.with_store(|store| store.labelled())?;
-        let (classes, y) = Classes::from_labels(&examples.labels)?;
-        let x = examples.embeddings.view();
+        let learner = classifier.learner.as_ref();
         let sets = match args.coverage {
-            Some(coverage) => Some((Conformal::default().fit(x, &y, classes.clone())?, coverage)),
+            Some(coverage) => {
+                let learner = caution::needed(learner)?;
+                let examples = learner.with_store(|store| store.labelled())?;
+                let (classes, y) = Classes::from_labels(&examples.labels)?;
+                let sets = Conformal::default().fit(examples.embeddings.view(), &y, classes)?;
+                Some((sets, coverage))
+            }
             None => None,
         };
-        let open = match args.false_accepts {
-            Some(rate) => Some((OpenSet::fit(x, &y, &classes, None)?, rate)),
-            None => None,
-        };
-        Ok(Self { sets, open })
+        let open = args.caution.rejection(learner)?;
+        let calibration = args.caution.calibration(learner)?;
+        Ok(Self { sets, open, calibration })
     }
 
     fn of(&self, x: ArrayView2<'_, f32>) -> Result<Doubts> {
@@ -283,7 +272,7 @@ mod tests {
         let rows = [Row::text(7, "x".into(), None)];
         let found = array![[0.75, 0.25]];
         let lines = |format, proba_wanted| {
-            let caution = Caution { sets: None, open: None };
+            let caution = Caution { sets: None, open: None, calibration: None };
             let proba = proba_wanted;
             let writer =
                 Writer { format, place: false, proba, classes: &classes, caution: &caution };

@@ -119,7 +119,7 @@ pub(crate) fn run(args: Args) -> Result {
             break;
         }
         let embeddings = embedder.embed(&chunk)?;
-        let probabilities = head.predict_proba(embeddings.vectors())?;
+        let probabilities = classifier.predict_proba(embeddings.vectors())?;
         let vectors = embeddings.vectors();
         let doubts = measure.of(probabilities.view())?;
         let judged = probabilities.outer_iter().zip(doubts).zip(vectors.outer_iter());

@@ -19,6 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   offshoot teach minilm.offshoot mail.learner 'win money now' spam
   offshoot teach minilm.offshoot mail.learner --from corrected.csv
+  offshoot teach minilm.offshoot mail.learner --from inbox.txt --unlabeled
   offshoot teach photos.offshoot birds.learner wren.jpg wren
   offshoot teach minilm.offshoot new.learner 'the invoice is due' work --create
 
@@ -49,6 +50,10 @@ pub(crate) struct Args {
     /// folder of a folder for each class, or a table of their paths. Labelled signals: a file
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
+    /// Take the rows of --from without labels, and let examples without labels help to predict
+    /// from now on
+    #[arg(long, requires = "from")]
+    unlabeled: bool,
     /// How much each example counts
     #[arg(long, value_name = "WEIGHT", default_value_t = 1.0)]
     weight: f64,
@@ -100,7 +105,8 @@ pub(crate) fn run(args: Args) -> Result {
 fn teach_rows(args: &Args, input: &Path, label: Option<&str>, source: Option<&str>) -> Result {
     let interrupt = Interrupt::listen();
     let reads = EncoderArgs::manifest(&args.bundle)?;
-    let rows = args.input.open(&reads, Some(input), Some(&args.label))?;
+    let labels = (!args.unlabeled).then_some(&args.label);
+    let rows = args.input.open(&reads, Some(input), labels)?;
     let mut rows =
         interrupt.at_once(Ending::saying(INTERRUPTED), || rows.collect::<Result<Vec<Row>>>())?;
     if rows.is_empty() {
@@ -115,7 +121,13 @@ fn teach_rows(args: &Args, input: &Path, label: Option<&str>, source: Option<&st
     options.truncation = args.truncate.into();
     let embeddings = taught::embed(learner.encoder(), &rows, &options, &interrupt, INTERRUPTED)?;
     let examples = taught::examples(&rows, &embeddings, source, args.weight);
-    let ids = learner.with_store(|store| store.teach_many(&examples))?;
+    let ids = learner.with_store(|store| {
+        let ids = store.teach_many(&examples)?;
+        if args.unlabeled {
+            store.set_uses_unlabelled(true)?;
+        }
+        Ok::<_, offshoot::Error>(ids)
+    })?;
     say(args, &learner, &ids)
 }
 

@@ -139,6 +139,34 @@ fn a_learner_is_fused_as_its_head_is() {
 }
 
 #[test]
+fn a_learner_is_fused_with_its_calibration_and_what_it_knows() {
+    let place = taught();
+    let extra = ["--calibrate", "temperature", "--false-accepts", "0.2"];
+    let fuse = |head, file| [&["fuse", bundle(), head, "-o", file][..], &extra].concat();
+    let run = place.offshoot(&fuse("a.learner", "a.onnx")).assert().success();
+    assert!(stderr(&run).contains("known, known_score"), "{}", stderr(&run));
+
+    let predict = |extra: &[&str]| {
+        let args = [&["predict", bundle(), "a.learner", "examples.csv"], extra].concat();
+        stdout(&place.offshoot(&args).assert().success())
+    };
+    let (plain, calibrated) = (predict(&[]), predict(&["--calibrate", "temperature"]));
+    let column = |text: &str, i: usize| -> Vec<String> {
+        text.lines().map(|line| line.split(',').nth(i).unwrap().to_owned()).collect()
+    };
+    assert_ne!(column(&plain, 2), column(&calibrated, 2));
+    assert_eq!(column(&plain, 1), column(&calibrated, 1), "temperature changes no label");
+
+    place.offshoot(&["learn", bundle(), "examples.csv", "-o", "a.head"]).assert().success();
+    let run = place.offshoot(&fuse("a.head", "x.onnx")).assert().code(2);
+    assert!(stderr(&run).contains("need a learner"), "{}", stderr(&run));
+    let unknown = ["fuse", bundle(), "a.learner", "-o", "x.onnx", "--calibrate", "platt"];
+    let run = place.offshoot(&unknown).assert().code(2);
+    assert!(stderr(&run).contains("temperature, dirichlet"), "{}", stderr(&run));
+    assert!(!place.path("x.onnx").exists());
+}
+
+#[test]
 fn labels_and_weights_change_and_come_back() {
     let place = taught();
     let of = |id: i64| listed(&place, &[]).into_iter().find(|e| e["id"].as_i64() == Some(id));
@@ -369,4 +397,77 @@ fn damaged_and_newer_learners_are_refused() {
         }
     }
     place.offshoot(&["undo", "none.learner"]).assert().code(5);
+}
+
+#[test]
+fn examples_leave_as_parquet_and_come_back_as_they_were() {
+    let place = taught();
+    place.offshoot(&["weigh", "a.learner", "3", "0.5"]).assert().success();
+    place.offshoot(&["relabel", "a.learner", "5", "--none"]).assert().success();
+    let export = ["examples", "a.learner", "-o", "a.parquet"];
+    place.offshoot(&export).assert().success();
+    let import = |learner| ["examples", learner, "--import", "a.parquet"];
+    let run = place.offshoot(&import("b.learner")).assert().success();
+    assert!(stderr(&run).contains("24 examples taught, 24 in all"), "{}", stderr(&run));
+    let all = |learner| {
+        let args = ["examples", learner, "--embeddings", "--output-format", "jsonl"];
+        stdout(&place.offshoot(&args).assert().success())
+    };
+    assert_eq!(all("a.learner"), all("b.learner"));
+    // Once more, as one update.
+    let run = place.offshoot(&import("b.learner")).assert().success();
+    assert!(stderr(&run).contains("24 examples taught, 48 in all"), "{}", stderr(&run));
+    place.offshoot(&["undo", "b.learner"]).assert().success();
+    assert_eq!(all("a.learner"), all("b.learner"));
+    // Texts and labels are read as of any table.
+    let learn = ["learn", bundle(), "a.parquet", "-o", "c.learner"];
+    let run = place.offshoot(&learn).assert();
+    assert!(stderr(&run).contains("label"), "a row without one is named: {}", stderr(&run));
+
+    let learn = ["learn", other_bundle(), "examples.csv", "-o", "d.learner"];
+    place.offshoot(&learn).assert().success();
+    let run = place.offshoot(&import("d.learner")).assert().code(4);
+    assert!(stderr(&run).contains("digest"), "{}", stderr(&run));
+    let stdout_only = ["examples", "a.learner", "--output-format", "parquet"];
+    place.offshoot(&stdout_only).assert().code(2);
+    std::fs::write(place.path("x.parquet"), b"PAR1 and no more").unwrap();
+    place.offshoot(&["examples", "a.learner", "--import", "x.parquet"]).assert().code(3);
+}
+
+#[test]
+fn inputs_without_labels_are_kept_and_help_to_predict() {
+    let place = taught();
+    let words: Vec<&str> = WORDS.iter().flatten().copied().collect();
+    let pair = |i: usize| format!("{} {}\n", words[i % 12], words[(7 * i + 2) % 12]);
+    let pool: String = (0..30).map(pair).collect();
+    std::fs::write(place.path("pool.txt"), pool).unwrap();
+    let run = place
+        .offshoot(&[
+            "learn",
+            bundle(),
+            "examples.csv",
+            "--unlabeled",
+            "pool.txt",
+            "-o",
+            "b.learner",
+        ])
+        .assert()
+        .success();
+    assert!(stderr(&run).contains("30 inputs without a label"), "{}", stderr(&run));
+    let predict = |learner: &str| {
+        let args = ["predict", bundle(), learner, "pool.txt", "--proba"];
+        stdout(&place.offshoot(&args).assert().success())
+    };
+    let (alone, helped) = (predict("a.learner"), predict("b.learner"));
+    assert_ne!(alone, helped);
+    // The same as if they came later, and gone when they are forgotten.
+    let teach = ["teach", bundle(), "a.learner", "--from", "pool.txt", "--unlabeled"];
+    place.offshoot(&teach).assert().success();
+    assert_eq!(predict("a.learner"), helped);
+    place.offshoot(&["forget", "a.learner", "--source", "pool.txt"]).assert().success();
+    assert_eq!(predict("a.learner"), alone);
+    let run = place.offshoot(&["fuse", bundle(), "b.learner", "-o", "b.onnx"]).assert().success();
+    assert!(stderr(&run).contains("the head's own answers"), "{}", stderr(&run));
+    let head = ["learn", bundle(), "examples.csv", "--unlabeled", "pool.txt", "-o", "a.head"];
+    place.offshoot(&head).assert().code(2);
 }

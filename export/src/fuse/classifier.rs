@@ -4,7 +4,8 @@ use offshoot::adapters::{Head, HeadFile};
 use offshoot::bundle::Manifest;
 use onnx_protobuf::TensorProto;
 
-use super::{batch, mixture};
+use super::numbers::{matrix, row};
+use super::{FuseOptions, batch, calibrated, known, mixture};
 use crate::error::{Error, Result};
 use crate::graph::{Attribute, ElementType, Graph, Tensor, TensorData, TensorType, Value};
 use crate::shape;
@@ -19,15 +20,24 @@ pub(super) fn append(
     embedding: Value,
     manifest: &Manifest,
     head: &HeadFile,
+    options: &FuseOptions,
 ) -> Result<Vec<String>> {
     let x = cut(g, embedding, manifest, head.encoder.dimensions)?;
-    let probabilities = match &head.head {
+    let exact = options.calibration.is_some();
+    let mut probabilities = match &head.head {
         Head::Auto(head) => mixture::probabilities(g, x, head)?,
         _ => {
-            let logits = logits(g, x, head)?;
+            let logits = logits(g, x, head, exact)?;
             g.softmax(logits, -1)?
         }
     };
+    if let Some(calibration) = &options.calibration {
+        let classes = head.head.classes().len();
+        probabilities = g.in_scope("calibration", |g| {
+            calibrated::probabilities(g, probabilities, calibration, classes)
+        })?;
+    }
+    let probabilities = g.cast(probabilities, ElementType::Float32)?;
     let index = TensorType::new(ElementType::Int64, vec![batch()]);
     let attributes = vec![Attribute::int("axis", -1), Attribute::int("keepdims", 0)];
     let index = g.push("ArgMax", &[probabilities], attributes, index)?;
@@ -35,10 +45,14 @@ pub(super) fn append(
     let label = TensorType::new(STRING, vec![batch()]);
     let label = g.push("Gather", &[names, index], vec![], label)?;
 
+    let mut results =
+        vec![("label", label), ("label_index", index), ("probabilities", probabilities)];
+    if let Some(rejection) = &options.rejection {
+        let (score, known) = g.in_scope("known", |g| known::answer(g, x, rejection))?;
+        results.extend([("known", known), ("known_score", score)]);
+    }
     let mut outputs = vec!["embedding".to_owned()];
-    for (name, value) in
-        [("label", label), ("label_index", index), ("probabilities", probabilities)]
-    {
+    for (name, value) in results {
         g.free_name(name);
         g.output(name, value)?;
         outputs.push(name.to_owned());
@@ -55,8 +69,9 @@ fn cut(g: &mut Graph, embedding: Value, manifest: &Manifest, width: usize) -> Re
     if manifest.normalized { g.unit_norm(x) } else { Ok(x) }
 }
 
-/// Scores `[batch, classes]` whose softmax is the head's probabilities.
-fn logits(g: &mut Graph, x: Value, head: &HeadFile) -> Result<Value> {
+/// Scores `[batch, classes]` whose softmax is the head's probabilities; float64 if they are to
+/// be `exact`, since what calibration does to small probabilities would show their rounding.
+fn logits(g: &mut Graph, x: Value, head: &HeadFile, exact: bool) -> Result<Value> {
     let linear = head.head.linear_logits().ok_or_else(|| {
         Error::Head(format!(
             "a head of the kind {} compares with every example it keeps and cannot be fused: learn \
@@ -64,6 +79,12 @@ fn logits(g: &mut Graph, x: Value, head: &HeadFile) -> Result<Value> {
             head.head.kind()
         ))
     })?;
+    if exact {
+        let x = g.cast(x, ElementType::Float64)?;
+        let weight = matrix(g, "weight", &linear.coefficients.t().to_owned())?;
+        let bias = row(g, "bias", &linear.intercepts)?;
+        return g.linear(x, weight, Some(bias));
+    }
     let (classes, width) = linear.coefficients.dim();
     let weight: Vec<f32> = linear.coefficients.t().iter().map(|&v| v as f32).collect();
     let bias: Vec<f32> = linear.intercepts.iter().map(|&v| v as f32).collect();

@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 
-use ndarray::{Array1, Array2};
+use ndarray::Array1;
 use offshoot::adapters::AutoHead;
 use offshoot::adapters::auto::{FeatureMap, Kernel, Member, SHARPNESS};
 
+use super::numbers::{matrix, number, row, sizes, unary};
 use crate::error::{Error, Result};
-use crate::graph::{ElementType, Graph, Tensor, TensorData, Value};
+use crate::graph::{ElementType, Graph, Value};
 
 /// Shortest length that is divided by, as in the head.
 const LENGTH_FLOOR: f64 = 1e-12;
 
-/// Probabilities `[batch, classes]`, float32, of embeddings `x` `[batch, dimensions]`.
+/// Probabilities `[batch, classes]`, float64, of embeddings `x` `[batch, dimensions]`.
 pub(super) fn probabilities(g: &mut Graph, x: Value, head: &AutoHead) -> Result<Value> {
     let x = g.cast(x, ElementType::Float64)?;
     let mean = row(g, "mean", head.mean())?;
@@ -37,8 +38,7 @@ pub(super) fn probabilities(g: &mut Graph, x: Value, head: &AutoHead) -> Result<
     let logs = unary(g, "Log", mixture)?;
     let sharpness = number(g, SHARPNESS)?;
     let scores = g.mul(logs, sharpness)?;
-    let probabilities = g.softmax(scores, -1)?;
-    g.cast(probabilities, ElementType::Float32)
+    g.softmax(scores, -1)
 }
 
 /// The embeddings as each scaling wants them, made once.
@@ -68,16 +68,6 @@ impl Rows<'_> {
         }
         self.made.insert(key, rows);
         Ok(rows)
-    }
-}
-
-/// Squared lengths of rows, `[batch, 1]`.
-fn sizes(g: &mut Graph, rows: Value) -> Result<Value> {
-    let squares = g.mul(rows, rows)?;
-    let sums = g.reduce_sum(squares, -1)?;
-    match g.tensor_type(sums)?.rank() {
-        1 => g.unsqueeze(sums, &[1]),
-        _ => Ok(sums),
     }
 }
 
@@ -122,27 +112,4 @@ fn distances(g: &mut Graph, x: Value, member: &Member, head: &AutoHead) -> Resul
     let distances = g.add(sums, products)?;
     let zero = number(g, 0.0)?;
     g.max(distances, zero)
-}
-
-fn unary(g: &mut Graph, operator: &str, x: Value) -> Result<Value> {
-    let kind = g.tensor_type(x)?.clone();
-    g.push(operator, &[x], vec![], kind)
-}
-
-fn tensor(dims: &[usize], values: impl Iterator<Item = f64>) -> Tensor {
-    let bytes: Vec<u8> = values.flat_map(f64::to_le_bytes).collect();
-    let data = TensorData::Bytes(bytes.into());
-    Tensor { element: ElementType::Float64, dims: dims.to_vec(), data }
-}
-
-fn number(g: &mut Graph, value: f64) -> Result<Value> {
-    g.constant(tensor(&[], std::iter::once(value)))
-}
-
-fn row(g: &mut Graph, name: &str, values: &Array1<f64>) -> Result<Value> {
-    g.initializer(name, tensor(&[values.len()], values.iter().copied()))
-}
-
-fn matrix(g: &mut Graph, name: &str, values: &Array2<f64>) -> Result<Value> {
-    g.initializer(name, tensor(&[values.nrows(), values.ncols()], values.iter().copied()))
 }

@@ -1,7 +1,10 @@
 //! An encoder and a head as one plain ONNX file.
 
+mod calibrated;
 mod classifier;
+mod known;
 mod mixture;
+mod numbers;
 mod weights;
 
 use std::path::{Path, PathBuf};
@@ -9,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use offshoot::adapters::HeadFile;
+use offshoot::adapters::calibration::Calibration;
 use offshoot::bundle::{Bundle, MODEL};
 use onnx_protobuf::StringStringEntryProto;
 use protobuf::Message;
@@ -21,6 +25,8 @@ use crate::graph::{Dim, ElementType, TensorType};
 use crate::import::Progress;
 use crate::shape;
 
+pub use known::Rejection;
+
 /// Most bytes that an ONNX file may have: what a protocol buffer can hold.
 const MAX_BYTES: u64 = i32::MAX as u64;
 
@@ -31,6 +37,10 @@ pub struct FuseOptions {
     pub overwrite: bool,
     /// Ends the work soon after it becomes true, leaving nothing behind.
     pub stop: Option<Arc<AtomicBool>>,
+    /// What the head's probabilities are calibrated by.
+    pub calibration: Option<Calibration>,
+    /// What tells inputs of no known class. The file holds the embeddings of the examples then.
+    pub rejection: Option<Rejection>,
 }
 
 /// A fused file that was written.
@@ -54,12 +64,17 @@ pub struct Fused {
 /// | --- | --- | --- |
 /// | `label` | string `[batch]` | name of the most likely class |
 /// | `label_index` | int64 `[batch]` | its place among the classes |
-/// | `probabilities` | float32 `[batch, classes]` | as [`Head::predict_proba`](offshoot::adapters::Head::predict_proba), within 1e-5 |
+/// | `probabilities` | float32 `[batch, classes]` | as [`Head::predict_proba`](offshoot::adapters::Head::predict_proba) and then [`Calibration::apply`], if there is one, within 1e-5 |
+/// | `known` | bool `[batch]` | with a rejection: as [`OpenSet::accepts`](offshoot::adapters::open_set::OpenSet::accepts) |
+/// | `known_score` | float32 `[batch]` | with a rejection: the score that was compared |
 /// | `embedding` | float32 `[batch, width]` | the encoder's own embedding |
+///
+/// `label` is the most likely class whether the input is known or not.
 ///
 /// Its metadata hold `offshoot.classes` (a JSON list in the order of the columns),
 /// `offshoot.encoder`, `offshoot.encoder_digest`, `offshoot.head`, `offshoot.dimensions` and,
-/// where there is one, `offshoot.prompt`.
+/// where there is one, `offshoot.prompt`, `offshoot.calibration` (JSON), and of a rejection
+/// `offshoot.known_threshold` and `offshoot.false_accepts`.
 ///
 /// The graph is the bundle's: one that was imported with
 /// [`Lowering::OnnxRuntime`](crate::graph::Lowering::OnnxRuntime) keeps ONNX Runtime's own
@@ -67,7 +82,8 @@ pub struct Fused {
 ///
 /// # Errors
 /// [`Error::Head`] when the head belongs to another encoder or is of a kind that votes among
-/// its examples (nearest-neighbors, cache); [`Error::Archive`] when something
+/// its examples (nearest-neighbors, cache), or calibration or rejection are of other classes or
+/// dimensions; [`Error::Archive`] when something
 /// stands at `output` and overwriting was not allowed, or the file would pass 2 GiB;
 /// [`Error::Runtime`] when the bundle is damaged; [`Error::Io`]; [`Error::Interrupted`]. On
 /// every error `output` is as it was before.
@@ -110,12 +126,13 @@ pub fn fuse(
         embedding,
         TensorType::new(ElementType::Float32, shape!["batch", manifest.embedding_size]),
     );
-    let outputs = graph.in_scope("head", |g| classifier::append(g, embedding, manifest, head))?;
+    let outputs =
+        graph.in_scope("head", |g| classifier::append(g, embedding, manifest, head, options))?;
 
     let layout = Layout::inside(&graph)?;
     let mut model = graph.to_model(&layout)?;
     check_stop(options.stop.as_deref())?;
-    model.metadata_props.extend(metadata(head));
+    model.metadata_props.extend(metadata(head, options)?);
     let bytes = model
         .write_to_bytes()
         .map_err(|error| Error::archive(output, format!("the graph cannot be written: {error}")))?;
@@ -133,7 +150,7 @@ pub fn fuse(
 }
 
 /// What a program in another language needs to know of the head.
-fn metadata(head: &HeadFile) -> Vec<StringStringEntryProto> {
+fn metadata(head: &HeadFile, options: &FuseOptions) -> Result<Vec<StringStringEntryProto>> {
     let classes = serde_json::Value::from(head.head.classes().names().to_vec());
     let mut entries = vec![
         ("offshoot.classes", classes.to_string()),
@@ -145,10 +162,19 @@ fn metadata(head: &HeadFile) -> Vec<StringStringEntryProto> {
     if let Some(prompt) = &head.encoder.prompt {
         entries.push(("offshoot.prompt", prompt.clone()));
     }
-    entries
+    if let Some(calibration) = &options.calibration {
+        let json = serde_json::to_string(calibration)
+            .map_err(|error| Error::Head(format!("its calibration cannot be written: {error}")))?;
+        entries.push(("offshoot.calibration", json));
+    }
+    if let Some(rejection) = &options.rejection {
+        entries.push(("offshoot.known_threshold", rejection.threshold()?.to_string()));
+        entries.push(("offshoot.false_accepts", rejection.false_accepts.to_string()));
+    }
+    Ok(entries
         .into_iter()
         .map(|(key, value)| StringStringEntryProto { key: key.into(), value, ..Default::default() })
-        .collect()
+        .collect())
 }
 
 /// A dimension that the caller's batch decides.

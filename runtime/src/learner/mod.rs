@@ -5,19 +5,22 @@
 //! - [`Uncertainty`] says which text is best labelled next, [`Suspects`] which label is best
 //!   looked at again.
 
+mod calibrate;
 mod fit;
 mod options;
 mod statistics;
 mod store;
 mod suggest;
 mod suspects;
+mod unlabelled;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use ndarray::Array2;
-use offshoot_adapters::{EncoderTag, HeadFile, HeadKind, most_likely};
+use offshoot_adapters::semi_supervised::SemiSupervisedHead;
+use offshoot_adapters::{Classes, EncoderTag, HeadFile, HeadKind, most_likely};
 
 use crate::encoder::{EmbedOptions, Encoder};
 use crate::error::{Error, Result};
@@ -26,8 +29,8 @@ pub use offshoot_adapters::selection::Uncertainty;
 pub use options::{LearnerOptions, Lesson};
 pub use store::{
     Action, BUSY_TIMEOUT, Example, ExampleFilter, ExampleId, Examples, HISTORY_CHANGES,
-    HISTORY_UPDATES, Labelled, MAX_SOURCE_BYTES, MAX_TEXT_BYTES, MAX_WEIGHT, MIN_WEIGHT,
-    NewExample, Store, StoreInfo, Undone, label_problem,
+    HISTORY_UPDATES, Labelled, MAX_SOURCE_BYTES, MAX_TEXT_BYTES, MAX_UNLABELLED, MAX_WEIGHT,
+    MIN_WEIGHT, NewExample, Store, StoreInfo, Undone, label_problem,
 };
 pub use suggest::Suggestion;
 pub use suspects::{SUSPECTS_FOLDS, SUSPECTS_LEAVE_ONE_OUT, Suspect, Suspects};
@@ -67,6 +70,8 @@ struct State {
     store: Store,
     /// The head of a revision.
     fitted: Option<(i64, Arc<HeadFile>)>,
+    /// The same with the examples without a label, where they are used and there are any.
+    pooled: Option<(i64, Option<Arc<SemiSupervisedHead>>)>,
 }
 
 /// What a learner says of a text.
@@ -139,7 +144,7 @@ impl Learner {
             return Err(Error::Store { path, reason });
         }
         let options = options::embed_options(&tag, encoder);
-        let state = Mutex::new(State { store, fitted: None });
+        let state = Mutex::new(State { store, fitted: None, pooled: None });
         Ok(Self { encoder: encoder.clone(), tag, options, path, state })
     }
 
@@ -265,7 +270,7 @@ impl Learner {
     /// [`Error::Head`] when there are no examples, when all have one label, or when the fit
     /// fails; [`Error::Weights`]; [`Error::Store`], [`Error::Io`], [`Error::Busy`].
     pub fn head(&self) -> Result<Arc<HeadFile>> {
-        let State { store, fitted } = &mut *self.lock();
+        let State { store, fitted, .. } = &mut *self.lock();
         let revision = store.revision()?;
         if let Some((of, head)) = fitted
             && *of == revision
@@ -305,21 +310,22 @@ impl Learner {
     /// # Errors
     /// As [`Self::predict`].
     pub fn predict_many(&self, texts: &[impl AsRef<str> + Sync]) -> Result<Vec<Prediction>> {
-        let Judged { head, probabilities, .. } = self.judge(texts)?;
-        Ok(probabilities.outer_iter().map(|row| prediction(&head, row)).collect())
+        let Judged { classes, probabilities, .. } = self.judge(texts)?;
+        Ok(probabilities.outer_iter().map(|row| prediction(&classes, row)).collect())
     }
 
     fn judge(&self, texts: &[impl AsRef<str> + Sync]) -> Result<Judged> {
-        let head = self.head()?;
+        // Before the slow part, so that a learner without a head says so at once.
+        self.head()?;
         let embeddings = self.encoder.embed_with(texts, &self.options)?.into_vectors();
-        let probabilities = head.head.predict_proba(embeddings.view())?;
-        Ok(Judged { head, embeddings, probabilities })
+        let (classes, probabilities) = self.predict_proba(embeddings.view())?;
+        Ok(Judged { classes, embeddings, probabilities })
     }
 
     /// An update that removes examples, and the head in memory with them.
     fn erase<T>(&self, work: impl FnOnce(&mut Store) -> Result<T>) -> Result<T> {
-        let State { store, fitted } = &mut *self.lock();
-        *fitted = None;
+        let State { store, fitted, pooled } = &mut *self.lock();
+        (*fitted, *pooled) = (None, None);
         work(store)
     }
 
@@ -344,16 +350,15 @@ fn examples(
 
 /// What a head says of texts.
 struct Judged {
-    head: Arc<HeadFile>,
+    classes: Classes,
     /// `[texts, dimensions]`.
     embeddings: Array2<f32>,
     /// `[texts, classes]`.
     probabilities: Array2<f64>,
 }
 
-fn prediction(head: &HeadFile, probabilities: ndarray::ArrayView1<'_, f64>) -> Prediction {
+fn prediction(classes: &Classes, probabilities: ndarray::ArrayView1<'_, f64>) -> Prediction {
     let (class, probability) = most_likely(probabilities);
-    let classes = head.head.classes();
     let label = classes.name(class).to_owned();
     let names = classes.names().iter().cloned();
     let probabilities = names.zip(probabilities.iter().copied()).collect();

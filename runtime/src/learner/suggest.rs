@@ -1,7 +1,7 @@
 //! Which texts of a pool are best labelled next.
 
 use ndarray::Array2;
-use offshoot_adapters::HeadFile;
+use offshoot_adapters::Classes;
 use offshoot_adapters::selection::{Diverse, Uncertainty, uncertain};
 
 use super::{Judged, Learner, Prediction, prediction};
@@ -30,10 +30,10 @@ impl Learner {
         n: usize,
         measure: Uncertainty,
     ) -> Result<Vec<Suggestion>> {
-        let Judged { head, probabilities, .. } = self.judge(pool)?;
+        let Judged { classes, probabilities, .. } = self.judge(pool)?;
         let doubts = measure.of(probabilities.view())?;
         let rows = uncertain(probabilities.view(), measure)?.take(n);
-        Ok(rows.map(|row| suggestion(&head, &probabilities, &doubts, row)).collect())
+        Ok(rows.map(|row| suggestion(&classes, &probabilities, &doubts, row)).collect())
     }
 
     /// Texts of a pool that are unsure and also unlike each other, to be labelled in one
@@ -49,19 +49,19 @@ impl Learner {
         measure: Uncertainty,
         seed: u64,
     ) -> Result<Vec<Suggestion>> {
-        let Judged { head, embeddings, probabilities } = self.judge(pool)?;
+        let Judged { classes, embeddings, probabilities } = self.judge(pool)?;
         let doubts = measure.of(probabilities.view())?;
         let rows = Diverse::new(embeddings.view(), Some(&doubts), seed)?.take(n);
-        Ok(rows.map(|row| suggestion(&head, &probabilities, &doubts, row)).collect())
+        Ok(rows.map(|row| suggestion(&classes, &probabilities, &doubts, row)).collect())
     }
 }
 
 fn suggestion(
-    head: &HeadFile,
+    classes: &Classes,
     probabilities: &Array2<f64>,
     doubts: &[f64],
     row: usize,
 ) -> Suggestion {
-    let prediction = prediction(head, probabilities.row(row));
+    let prediction = prediction(classes, probabilities.row(row));
     Suggestion { row, uncertainty: doubts[row], prediction }
 }

@@ -1,8 +1,9 @@
 //! The logistic loss, and its course along a line.
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayViewMut2, Axis};
 
-use super::space::{Point, Space};
+use super::space::{Point, ROWS, Space};
+use crate::numeric::parallel_map;
 
 /// Sufficient decrease of a step.
 const DECREASE: f64 = 1e-4;
@@ -10,11 +11,21 @@ const DECREASE: f64 = 1e-4;
 const CURVATURE: f64 = 0.9;
 /// Most evaluations of one search.
 const EVALUATIONS: usize = 60;
+/// How many multiply-adds an exponential takes the time of, on the scale of the threads.
+const EXPONENTIAL: u128 = 256;
 
-/// The loss at a point: `c Σ -ln p(y)`.
+/// What the loss is of.
+#[derive(Clone, Copy)]
+pub(super) struct Labels<'a> {
+    /// The class of each example.
+    pub(super) y: &'a [usize],
+    /// What the loss of an example of each class is multiplied by, `c wₖ`.
+    pub(super) factors: &'a [f64],
+}
+
+/// The loss at a point: `Σ c w(y) (-ln p(y))`.
 pub(super) struct Loss<'a> {
-    y: &'a [usize],
-    c: f64,
+    labels: Labels<'a>,
     /// Probabilities `[examples, classes]`.
     probabilities: Array2<f64>,
     value: f64,
@@ -22,41 +33,53 @@ pub(super) struct Loss<'a> {
 
 impl<'a> Loss<'a> {
     /// Evaluates the loss at a point.
-    pub(super) fn new(y: &'a [usize], c: f64, point: &Point) -> Self {
-        Self::at(y, c, &point.scores + &point.intercepts)
+    pub(super) fn new(labels: Labels<'a>, point: &Point) -> Self {
+        Self::at(labels, &point.scores + &point.intercepts)
     }
 
     /// Evaluates the loss at the given scores, which it uses up.
-    fn at(y: &'a [usize], c: f64, mut scores: Array2<f64>) -> Self {
-        let mut value = 0.0;
-        for (mut row, &class) in scores.axis_iter_mut(Axis(0)).zip(y) {
-            let largest = row.fold(f64::NEG_INFINITY, |m, &v| m.max(v));
-            value += largest - row[class];
-            row.mapv_inplace(|score| (score - largest).exp());
-            let total = row.sum();
-            value += total.ln();
-            row *= 1.0 / total;
-        }
-        Self { y, c, probabilities: scores, value: c * value }
+    fn at(labels: Labels<'a>, mut scores: Array2<f64>) -> Self {
+        let cost = EXPONENTIAL * scores.len() as u128;
+        let parts = scores.axis_chunks_iter_mut(Axis(0), ROWS);
+        let parts = parts.zip(labels.y.chunks(ROWS)).collect();
+        let values = parallel_map(parts, cost, |(mut rows, y): (ArrayViewMut2<f64>, &[usize])| {
+            let mut value = 0.0;
+            for (mut row, &class) in rows.axis_iter_mut(Axis(0)).zip(y) {
+                let largest = row.fold(f64::NEG_INFINITY, |m, &v| m.max(v));
+                let own = row[class];
+                row.mapv_inplace(|score| (score - largest).exp());
+                let total = row.sum();
+                value += labels.factors[class] * (largest - own + total.ln());
+                row *= 1.0 / total;
+            }
+            value
+        });
+        Self { labels, probabilities: scores, value: values.into_iter().sum() }
     }
 
-    /// Derivative of the loss in each score: `c (p - [y = k])`, `[examples, classes]`.
+    /// Derivative of the loss in each score: `c w(y) (p - [y = k])`, `[examples, classes]`.
     pub(super) fn residual(&self) -> Array2<f64> {
         let mut residual = self.probabilities.clone();
-        for (mut row, &class) in residual.axis_iter_mut(Axis(0)).zip(self.y) {
+        for (mut row, &class) in residual.axis_iter_mut(Axis(0)).zip(self.labels.y) {
             row[class] -= 1.0;
+            row *= self.labels.factors[class];
         }
-        residual * self.c
+        residual
     }
 
     /// Second derivative of the loss of one example, averaged over examples and directions:
-    /// the trace of `c (diag p - p pᵀ)` over `classes - 1`.
+    /// the trace of `c w(y) (diag p - p pᵀ)` over `classes - 1`.
     pub(super) fn curvature(&self) -> f64 {
         let (n, classes) = self.probabilities.dim();
-        let squares = self.probabilities.iter().map(|p| p * p).sum::<f64>();
-        let trace = (n as f64 - squares) / ((classes - 1) as f64 * n as f64);
+        let trace: f64 = self
+            .probabilities
+            .outer_iter()
+            .zip(self.labels.y)
+            .map(|(row, &class)| self.labels.factors[class] * (1.0 - row.dot(&row)))
+            .sum();
+        let largest = self.labels.factors.iter().copied().fold(0.0, f64::max);
         // Separable data can bring every probability to 0 or 1; the metric stays invertible.
-        self.c * trace.max(1e-12)
+        (trace / ((classes - 1) as f64 * n as f64)).max(1e-12 * largest)
     }
 }
 
@@ -88,16 +111,17 @@ impl<'a, 'y> Line<'a, 'y> {
         let mut scores = &point.scores + &point.intercepts;
         scores.scaled_add(t, &direction.scores);
         scores += &(&direction.intercepts * t);
-        let loss = Loss::at(start.y, start.c, scores);
+        let loss = Loss::at(start.labels, scores);
         let mut slope = 0.0;
         for ((row, along), &class) in
-            loss.probabilities.outer_iter().zip(direction.scores.outer_iter()).zip(loss.y)
+            loss.probabilities.outer_iter().zip(direction.scores.outer_iter()).zip(loss.labels.y)
         {
-            slope += row.dot(&along) - along[class];
-            slope += row.dot(&direction.intercepts) - direction.intercepts[class];
+            let mut own = row.dot(&along) - along[class];
+            own += row.dot(&direction.intercepts) - direction.intercepts[class];
+            slope += loss.labels.factors[class] * own;
         }
         let change = loss.value - start.value + t * cross + 0.5 * t * t * size2;
-        (loss, change, start.c * slope + cross + t * size2)
+        (loss, change, slope + cross + t * size2)
     }
 
     /// A step that meets the Wolfe conditions, or close to the optimum, where the objective

@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2};
 
 use crate::examples::Examples;
 
-use super::line::{Line, Loss};
+use super::line::{Labels, Line, Loss};
 use super::space::{Gradient, Point, Preconditioned, Space};
 
 /// Pairs of steps and gradient changes that L-BFGS remembers.
@@ -24,6 +24,14 @@ pub(super) struct Limits {
     pub(super) iterations: usize,
     /// Largest distance of the coefficients from the optimum, over `max(1, ‖W‖)`.
     pub(super) tolerance: f64,
+}
+
+/// Where the search begins.
+pub(super) struct Start {
+    /// Coefficients `[classes, dimensions]`.
+    pub(super) coefficients: Array2<f64>,
+    /// Intercepts of the centred model, `[classes]`.
+    pub(super) intercepts: Array1<f64>,
 }
 
 /// The best point found.
@@ -47,7 +55,8 @@ struct Pair {
     rho: f64,
 }
 
-/// Minimises `c Σ loss + ½‖W‖²` over the examples, centred at `mean`.
+/// Minimises `c Σ w(y) loss + ½‖W‖²` over the examples, centred at `mean`, with the weight `w` of
+/// each class.
 ///
 /// Nocedal and Wright, *Numerical Optimization* (2006), algorithm 7.4, with the initial
 /// inverse Hessian of [`Space`]. The objective is 1-strongly convex in `W`, so `‖∇‖` bounds
@@ -57,18 +66,30 @@ pub(super) fn minimize(
     examples: &Examples,
     mean: &Array1<f64>,
     c: f64,
+    weights: &[f64],
+    start: Option<Start>,
     limits: &Limits,
 ) -> Option<Minimum> {
     let n = examples.len() as f64;
+    let factors: Vec<f64> = weights.iter().map(|weight| c * weight).collect();
+    let labels = Labels { y: examples.y, factors: &factors };
     let space = Space::new(examples, mean);
     // The intercepts start where they would end if the embeddings told nothing.
-    let mut point = space.origin(centered_logs(&examples.counts));
-    let mut loss = Loss::new(examples.y, c, &point);
+    let mut point = space.origin(centered_logs(&examples.counts, weights));
+    let mut loss = Loss::new(labels, &point);
     let mut metric = space.precondition(loss.curvature())?;
+    if let Some(Start { coefficients, intercepts }) = start {
+        point = metric.point(&coefficients, intercepts)?;
+        loss = Loss::new(labels, &point);
+        if drifted(&loss, &metric) {
+            metric = space.precondition(loss.curvature())?;
+        }
+    }
     let mut gradient = metric.gradient(&point, &loss.residual());
     let mut pairs: VecDeque<Pair> = VecDeque::with_capacity(MEMORY);
     // Below this the gradient is rounding error of its own sum.
-    let rounding = (1e-14 * c).powi(2) * n * metric.trace();
+    let largest = factors.iter().copied().fold(0.0, f64::max);
+    let rounding = (1e-14 * largest).powi(2) * n * metric.trace();
 
     let mut iterations = 0;
     let mut distance;
@@ -112,8 +133,7 @@ pub(super) fn minimize(
         let previous = std::mem::replace(&mut gradient, metric.gradient(&point, &loss.residual()));
         remember(&space, &mut pairs, direction, &gradient, previous);
 
-        let drift = loss.curvature() / metric.curvature();
-        if !(1.0 / DRIFT..=DRIFT).contains(&drift) {
+        if drifted(&loss, &metric) {
             metric = space.precondition(loss.curvature())?;
         }
     }
@@ -124,6 +144,11 @@ pub(super) fn minimize(
         distance,
         converged,
     })
+}
+
+/// Whether the mean curvature is far from the one that was factored.
+fn drifted(loss: &Loss<'_>, metric: &Preconditioned<'_, '_, '_>) -> bool {
+    !(1.0 / DRIFT..=DRIFT).contains(&(loss.curvature() / metric.curvature()))
 }
 
 /// The two-loop recursion: the approximate inverse Hessian times the gradient.
@@ -167,9 +192,10 @@ fn remember(
     }
 }
 
-/// Logarithms of the counts, minus their mean.
-fn centered_logs(counts: &[usize]) -> Array1<f64> {
-    let logs: Array1<f64> = counts.iter().map(|&count| (count as f64).ln()).collect();
+/// Logarithms of the weights that the examples of each class have together, minus their mean.
+fn centered_logs(counts: &[usize], weights: &[f64]) -> Array1<f64> {
+    let logs: Array1<f64> =
+        counts.iter().zip(weights).map(|(&count, weight)| (count as f64 * weight).ln()).collect();
     let mean = logs.sum() / counts.len() as f64;
     logs - mean
 }

@@ -8,6 +8,7 @@ mod read;
 mod schema;
 mod sqlite;
 mod undo;
+mod unlabelled;
 mod update;
 
 use std::fs;
@@ -27,6 +28,7 @@ pub use example::{
 pub(super) use head::may_be_ignored;
 pub use read::{ExampleFilter, Examples, Labelled};
 pub use undo::{Action, HISTORY_CHANGES, HISTORY_UPDATES, Undone};
+pub use unlabelled::MAX_UNLABELLED;
 
 /// Most dimensions of an embedding.
 const MAX_DIMENSIONS: usize = 1 << 20;
@@ -169,7 +171,7 @@ impl Store {
         let encoder = &info.encoder;
         connection
             .execute(
-                "INSERT INTO learner VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, 0, NULL)",
+                "INSERT INTO learner VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, 0, NULL, 0)",
                 (
                     &encoder.digest,
                     &encoder.name,

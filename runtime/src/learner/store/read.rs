@@ -112,11 +112,19 @@ impl Store {
     /// # Errors
     /// As [`Store::example`].
     pub fn labelled(&self) -> Result<Labelled> {
+        // One transaction: the revision is that of the examples.
+        let transaction = self.connection.unchecked_transaction().map_err(self.failure("read"))?;
+        let labelled = self.read_labelled();
+        drop(transaction);
+        labelled
+    }
+
+    /// The same within a transaction that is open.
+    pub(super) fn read_labelled(&self) -> Result<Labelled> {
         let failed = self.failure("read");
         let width = self.info.encoder.dimensions;
-        // One transaction: the revision is that of the examples.
-        let transaction = self.connection.unchecked_transaction().map_err(&failed)?;
-        let (revision, head) = transaction
+        let (revision, head) = self
+            .connection
             .query_row("SELECT revision, head FROM learner", [], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })
@@ -125,7 +133,7 @@ impl Store {
         let mut ids = Vec::new();
         let sql =
             format!("SELECT {COLUMNS_TO_FIT} FROM example WHERE label IS NOT NULL ORDER BY id");
-        let mut statement = transaction.prepare(&sql).map_err(&failed)?;
+        let mut statement = self.connection.prepare(&sql).map_err(&failed)?;
         let mut rows = statement.query([]).map_err(&failed)?;
         while let Some(row) = rows.next().map_err(&failed)? {
             let example = self.checked(row)?;
@@ -140,7 +148,7 @@ impl Store {
     }
 
     /// The example of a row of [`COLUMNS`].
-    fn checked(&self, row: &Row<'_>) -> Result<Example> {
+    pub(super) fn checked(&self, row: &Row<'_>) -> Result<Example> {
         let id: i64 = row.get(0).map_err(self.failure("read"))?;
         let damaged = |reason: String| self.bad(format!("example {id} is damaged: {reason}"));
         example(row, id, self.info.encoder.dimensions)
@@ -152,7 +160,7 @@ impl Store {
 /// Columns of [`Example`], in order.
 const COLUMNS: &str = "id, embedding, label, weight, time, source, text";
 /// The same without what a head does not see, which may be large.
-const COLUMNS_TO_FIT: &str = "id, embedding, label, weight, time, NULL, NULL";
+pub(super) const COLUMNS_TO_FIT: &str = "id, embedding, label, weight, time, NULL, NULL";
 
 fn example(row: &Row<'_>, id: i64, dimensions: usize) -> rusqlite::Result<Result<Example, String>> {
     let embedding = from_blob(row.get_ref(1)?.as_blob()?, dimensions);

@@ -7,7 +7,7 @@ pub(super) const APPLICATION_ID: i64 = 0x4f66_734c;
 
 /// Step `i` makes a store of version `i` one of version `i + 1`; version 0 has no tables.
 /// A step that was released never changes: what comes later is a step of its own.
-pub(super) const STEPS: &[&str] = &[VERSION_1];
+pub(super) const STEPS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// The version that is written, and the newest that is read.
 pub(super) const VERSION: i64 = STEPS.len() as i64;
@@ -70,6 +70,12 @@ CREATE TABLE head (
 ) STRICT;
 ";
 
+const VERSION_2: &str = "
+-- Whether examples without a label help to predict.
+ALTER TABLE learner ADD COLUMN
+    uses_unlabelled INTEGER NOT NULL DEFAULT 0 CHECK (uses_unlabelled IN (0, 1));
+";
+
 /// Version of the open store.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
@@ -127,6 +133,21 @@ mod tests {
         // A second time there is nothing to do.
         migrate(&mut connection, &steps).unwrap();
         assert_eq!(version(&connection).unwrap(), 3);
+    }
+
+    #[test]
+    fn version_2_keeps_what_version_1_said_and_uses_no_unlabelled_examples() {
+        let mut connection = version_1();
+        migrate(&mut connection, STEPS).unwrap();
+        let row = connection.query_row(
+            "SELECT encoder_name, head, revision, uses_unlabelled FROM learner",
+            [],
+            |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?))
+            },
+        );
+        assert_eq!(row.unwrap(), ("e".into(), "ridge".into(), 7, 0));
+        connection.execute("UPDATE learner SET uses_unlabelled = 2", []).unwrap_err();
     }
 
     #[test]

@@ -59,9 +59,7 @@ pub(super) async fn predict(
     let (coverage, rate) = (request.coverage, request.false_accepts);
     let work = move |taught: &Taught| {
         let x = vectors.view();
-        let head = taught.learner.head()?;
-        let classes = head.head.classes();
-        let probabilities = head.head.predict_proba(x)?;
+        let (classes, probabilities) = taught.learner.predict_proba(x)?;
         let caution = match coverage.or(rate) {
             Some(_) => Some(taught.caution()?),
             None => None,
@@ -84,7 +82,7 @@ pub(super) async fn predict(
             Prediction { label, probability, probabilities: all, set, known }
         };
         let predictions = probabilities.outer_iter().enumerate().map(of).collect();
-        Ok(Json(Predictions { predictions, head: head.head.kind().name() }))
+        Ok(Json(Predictions { predictions, head: taught.learner.head()?.head.kind().name() }))
     };
     taught.blocking(work).await
 }
@@ -118,9 +116,8 @@ pub(in crate::protocols) async fn classify(
     let inputs = texts.into_iter().map(Input::Text).collect();
     let vectors = embed(&taught, inputs, deadline).await?;
     let work = move |taught: &Taught| {
-        let head = taught.learner.head()?;
-        let names = head.head.classes().names();
-        let probabilities = head.head.predict_proba(vectors.view())?;
+        let (classes, probabilities) = taught.learner.predict_proba(vectors.view())?;
+        let names = classes.names();
         let row = |row: ndarray::ArrayView1<'_, f64>| {
             names.iter().cloned().zip(row.iter().copied()).collect()
         };
@@ -153,8 +150,7 @@ pub(super) async fn evaluate(
     let labels: Vec<Option<String>> = examples.into_iter().map(|example| example.label).collect();
     let vectors = embed(&taught, inputs, deadline).await?;
     let work = move |taught: &Taught| {
-        let head = taught.learner.head()?;
-        let classes = head.head.classes();
+        let (classes, probabilities) = taught.learner.predict_proba(vectors.view())?;
         let truth = labels
             .iter()
             .enumerate()
@@ -164,10 +160,9 @@ pub(super) async fn evaluate(
                 })
             })
             .collect::<Answer<Vec<usize>>>()?;
-        let probabilities = head.head.predict_proba(vectors.view())?;
         let predicted: Vec<usize> =
             probabilities.outer_iter().map(|row| most_likely(row).0).collect();
-        let confusion = ConfusionMatrix::new(classes, &truth, &predicted)?;
+        let confusion = ConfusionMatrix::new(&classes, &truth, &predicted)?;
         let trust = ProbabilityReport::new(probabilities.view(), &truth)?;
         let cells: Vec<_> = confusion.cells().collect();
         let value = |value: serde_json::Result<Value>| value.map_err(Fault::internal);
@@ -220,8 +215,7 @@ pub(super) async fn suggest(
     let vectors: Array2<f32> = embed(&taught, request.inputs, deadline).await?;
     let (by, seed, count) = (request.by, request.seed, request.count.unwrap_or(10));
     let work = move |taught: &Taught| {
-        let head = taught.learner.head()?;
-        let probabilities = head.head.predict_proba(vectors.view())?;
+        let (classes, probabilities) = taught.learner.predict_proba(vectors.view())?;
         let measure = match by {
             By::Entropy => Uncertainty::Entropy,
             _ => Uncertainty::Margin,
@@ -239,7 +233,7 @@ pub(super) async fn suggest(
                     input: row,
                     uncertainty: doubts.get(row).copied(),
                     probability,
-                    label: head.head.classes().name(class).to_owned(),
+                    label: classes.name(class).to_owned(),
                 }
             })
             .collect();
