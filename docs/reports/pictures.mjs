@@ -19,8 +19,8 @@ try {
   await page.goto(pathToFileURL(resolve(report)).href);
   const maps = page.locator(".pair", { hasText: "map by PCA" }).first();
   await maps.screenshot({ path: join(here, `${name}-map.png`) });
-  const labels = page.locator("figure", { hasText: "Accuracy against labels" }).first();
-  await labels.screenshot({ path: join(here, `${name}-labels.png`) });
+  const labels = page.locator("figure", { hasText: "Accuracy against labels" }).locator("svg");
+  await labels.first().screenshot({ path: join(here, `${name}-labels.png`) });
 } finally {
   await browser.close();
 }
