@@ -24,14 +24,14 @@ fn example(i: usize) -> Example {
     Example {
         id: ExampleId(3 * i as i64 + 1),
         embedding: (0..3).map(|j| ((7 * i + j) as f32).sin()).collect(),
-        label: some(format!("a\n{}", i % 4), i % 5 != 0),
+        label: some(format!("a\n{}", i % 4), !i.is_multiple_of(5)),
         weight: 0.1 + i as f64,
         time: match i {
             1 => UNIX_EPOCH - Duration::from_millis(12_345),
             _ => UNIX_EPOCH + Duration::from_millis(1_700_000_000_123 + i as u64),
         },
-        source: some(format!("s{i}"), i % 3 == 0),
-        text: some(format!("text \0 é {i}"), i % 2 == 0),
+        source: some(format!("s{i}"), i.is_multiple_of(3)),
+        text: some(format!("text \0 é {i}"), i.is_multiple_of(2)),
     }
 }
 
