@@ -8,13 +8,21 @@
 //! | `int8-weights` | bytes in blocks | float32 | ONNX Runtime |
 //! | `int4-weights` | 4 bits in blocks, with zero points | float32 | ONNX Runtime |
 //!
-//! Tables of embeddings are signed bytes with a scale a row, or 16-bit floats with
-//! `fp16`. Biases and normalisations stay float32.
+//! Convolutions have a scale an output channel. With `int8-static` they become
+//! `QLinearConv`, whose output is bytes too, and with `int8` `ConvInteger`, unless their
+//! channels are in groups, where ONNX Runtime's is slower than float32. It has none of
+//! weights in blocks: with `int8-weights` and `int4-weights` they are stored as bytes and
+//! widened when the model is opened.
 //!
-//! With `int8` the scale of activations is that of all texts that are computed together,
+//! Tables of embeddings are signed bytes with a scale a row, or 16-bit floats with
+//! `fp16`. Biases and normalisations stay float32, but a convolution's bias is a 32-bit
+//! integer with `int8-static`.
+//!
+//! With `int8` the scale of activations is that of all inputs that are computed together,
 //! so an embedding depends a little on its batch; with every other precision it does not.
 
 mod choose;
+mod convolution;
 mod layers;
 mod numbers;
 mod ranges;
@@ -30,7 +38,7 @@ use offshoot::bundle::Change;
 use serde::Serialize;
 
 use self::choose::Trials;
-use self::layers::Layer;
+use self::layers::{Kind, Layer};
 pub use self::ranges::Ranges;
 pub(crate) use self::ranges::tensors;
 use self::rewrite::Form;
@@ -142,8 +150,8 @@ const CALIBRATION_SHARE: f64 = 0.9;
 ///
 /// # Errors
 /// [`Error::Parity`] when the bound is not met on the samples; [`Error::Quantize`] when
-/// the bundle is quantised already or has no matrix product with constant weights, or
-/// when texts are missing; [`Error::Archive`] when something stands at `output` and
+/// the bundle is quantised already or has neither matrix products nor convolutions with
+/// constant weights, or when samples are missing; [`Error::Archive`] when something stands at `output` and
 /// overwriting was not allowed; [`Error::Runtime`]; [`Error::Io`];
 /// [`Error::Interrupted`]. On every error `output` is as it was before.
 pub fn quantize(
@@ -214,6 +222,7 @@ fn instead(layer: &Layer, options: &QuantizeOptions) -> Form {
     match options.precision {
         Precision::Int8 | Precision::Int8Static if layer.multiplies() => Form::Bytes,
         Precision::Int8 | Precision::Int8Static => Form::Float16,
+        Precision::Int4Weights if matches!(layer.kind, Kind::Convolution { .. }) => Form::Float32,
         Precision::Int4Weights => Form::Blocks { bits: 8, block: options.block },
         Precision::Int8Weights | Precision::Fp16 => Form::Float32,
     }
@@ -272,8 +281,8 @@ fn quantizable(bundle: &Path, graph: &Graph, precision: Precision) -> Result<Vec
     let layers = layers::find(graph);
     if !layers.iter().any(Layer::multiplies) {
         return refuse(
-            "it has no matrix product with a float32 weight of its own, so there is nothing to \
-             quantise"
+            "it has no matrix product or convolution with a float32 weight of its own, so there \
+             is nothing to quantise"
                 .into(),
         );
     }
@@ -318,10 +327,13 @@ fn forms(
                 options.ranges,
                 progress,
             )?;
-            return Ok(ranges.into_iter().map(|range| Form::Static { range }).collect());
+            let spans = layers.iter().zip(ranges);
+            return Ok(spans
+                .map(|(layer, span)| convolution::supported(layer, Form::Static { span }))
+                .collect());
         }
     };
-    Ok(vec![one; layers.len()])
+    Ok(layers.iter().map(|layer| convolution::supported(layer, one)).collect())
 }
 
 fn change(work: &Derivation, options: &QuantizeOptions, spared: &[String]) -> Change {
