@@ -88,7 +88,8 @@ pub const PICTURE: ImageConfig = ImageConfig { height: 16, width: 16, channels: 
 const CHANNELS: usize = 64;
 
 /// Writes a small residual network of images as `folder/NAME.offshoot`: convolutions with
-/// biases, one whose channels are in groups, and skips. Its weights look like random ones.
+/// biases, one whose channels are in groups, and skips; one `Relu` stands there twice. Its weights
+/// look like random ones.
 ///
 /// # Panics
 /// When that fails.
@@ -110,8 +111,8 @@ pub fn residual_bundle(folder: &Path, name: &str) -> PathBuf {
     let y = relu(g, y);
     let y = convolution(g, "apart", y, [32, 1, 3], 1, 32);
     let x = g.add(x, y).expect("a sum");
-    let x = relu(g, x);
-    let y = convolution(g, "second", x, [CHANNELS, 32, 3], 2, 1);
+    let (x, again) = (relu(g, x), relu(g, x));
+    let y = convolution(g, "second", again, [CHANNELS, 32, 3], 2, 1);
     let y = relu(g, y);
     let y = convolution(g, "third", y, [CHANNELS, CHANNELS, 3], 1, 1);
     let skip = convolution(g, "skip", x, [CHANNELS, 32, 1], 2, 1);

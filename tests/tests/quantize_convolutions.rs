@@ -175,6 +175,8 @@ fn what_was_optimised_can_be_quantised() {
     let QuantizeOptions { samples, parity, .. } = asked(picture, Precision::Fp16, 0.9);
     let options = OptimizeOptions { samples, min_cosine: 0.9999, parity, overwrite: false };
     let made = optimize(&bundle, &fast, &options, &mut |_, _, _| {}).unwrap();
+    assert_eq!(made.merged, 1);
+    assert_eq!(made.before.get("Relu"), Some(&6));
     assert!(made.only_onnx_runtime.contains(&"FusedConv".to_owned()));
     let cases = [
         (Precision::Fp16, 0.99999, 0.6, "Cast", 1 + 6),
