@@ -9,7 +9,8 @@ use onnx_protobuf::AttributeProto;
 use super::layers::{Kind, Layer};
 use super::numbers::{self, Bytes};
 use super::ranges::Span;
-use super::rewrite::{Form, Weight, Writer, bytes, floats, floats_of, one, unsigned};
+use super::rewrite::{Form, Weight, Writer, one};
+use super::stored::{bytes, floats, floats_of, unsigned};
 use crate::error::Result;
 use crate::graph::{Attribute, ElementType, Graph, Node, Tensor, TensorData, Value};
 
