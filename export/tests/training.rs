@@ -14,7 +14,7 @@ use offshoot::trainer::{Element, Tensor, Trainer, TrainerOptions};
 use offshoot_export::differentiate::gradients;
 use offshoot_export::graph::{self, ElementType, Graph, Lowering, Shape, Value};
 use offshoot_export::program::{ProcedureGraph, ProgramBuilder};
-use offshoot_export::training::optimizers::{AdamW, Lamb, Optimizer, Sgd};
+use offshoot_export::training::optimizers::{AdamW, Lamb, Lars, Optimizer, Sgd};
 use offshoot_export::training::{
     LEARNING_RATE, TrainingOptions, TrainingStep, accumulating_program, losses,
 };
@@ -184,7 +184,7 @@ struct Optimizers {
     w: Array,
     b: Array,
     cases: Vec<OptimizerCase>,
-    from_zeros: OptimizerCase,
+    from_zeros: Vec<OptimizerCase>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -228,6 +228,12 @@ impl OptimizerCase {
             }),
             "adamw" => Box::new(adam()),
             "lamb" => Box::new(Lamb { adam: adam() }),
+            "lars" => Box::new(Lars {
+                momentum: number("momentum"),
+                trust: number("trust"),
+                weight_decay: number("weight_decay"),
+                adapts_all: self.settings.contains_key("adapts_all"),
+            }),
             other => panic!("{other}"),
         }
     }
@@ -264,7 +270,8 @@ fn optimizers_take_the_steps_of_pytorch() {
     let mut all: Optimizers = read("optimizers.json");
     let zeros = Array { shape: all.w.shape.clone(), values: vec![0.0; all.w.values.len()] };
     let cases = all.cases.drain(..).map(|case| (case, all.w.clone()));
-    let cases: Vec<_> = cases.chain([(all.from_zeros, zeros)]).collect();
+    let from_zeros = all.from_zeros.drain(..).map(|case| (case, zeros.clone()));
+    let cases: Vec<_> = cases.chain(from_zeros).collect();
     for (case, w) in &cases {
         for element in [ElementType::Float64, ElementType::Float32] {
             // The learning rate, the norm and what is computed of them are 32-bit floats

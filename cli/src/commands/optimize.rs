@@ -22,10 +22,11 @@ Graphs that `offshoot import` built from a checkpoint are fused already; ready O
 
 /// Make the same encoder of fewer, larger operators
 ///
-/// Finds attention as PyTorch's exporters write it, and has ONNX Runtime's own optimiser compute
-/// constants, drop what is not needed and fuse the rest: ahead of time, and without what depends
-/// on the machine. The result is compared with its source on real samples, and written only if
-/// the embeddings are the same. The report says which operators run in ONNX Runtime only.
+/// Computes once what stands in the graph several times, finds attention as PyTorch's exporters
+/// write it, and has ONNX Runtime's own optimiser compute constants, drop what is not needed and
+/// fuse the rest: ahead of time, and without what depends on the machine. The result is compared
+/// with its source on real samples, and written only if the embeddings are the same. The report
+/// says which operators run in ONNX Runtime only.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -69,7 +70,7 @@ pub(crate) fn run(args: Args) -> Result {
 
 /// How often each operator stands in the graph, before and after, and what is new.
 fn operators(optimized: &Optimized) -> String {
-    let Optimized { before, after, made, only_onnx_runtime, .. } = optimized;
+    let Optimized { before, after, merged, made, only_onnx_runtime, .. } = optimized;
     let mut page = format!("{:<28} {:>12} {:>12}\n", "operator", "before", "after");
     let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
     names.sort();
@@ -82,6 +83,9 @@ fn operators(optimized: &Optimized) -> String {
     }
     let (all, left): (usize, usize) = (before.values().sum(), after.values().sum());
     let _ = writeln!(page, "{:<28} {all:>12} {left:>12}\n", "all");
+    if *merged > 0 {
+        let _ = writeln!(page, "computed what another does: {merged}");
+    }
     for node in made {
         let weights = match node.weights.first() {
             Some(first) => format!(" ({first})"),

@@ -18,16 +18,21 @@ Examples:
   offshoot quantize minilm.offshoot -o tiny.offshoot --to int4-weights --texts mail.csv \
 --min-cosine 0.95 --report parity.json
   offshoot quantize photos.offshoot -o small.offshoot --to int8-weights --samples photos/
+  offshoot quantize motions.offshoot -o small.offshoot --to int8-static --samples test.ts \
+--calibrate train.ts
+
+Networks of convolutions become fastest with int8-static. Their weights have a scale an output \
+channel; int8-weights and int4-weights store them as bytes.
 
 Heads and learners belong to the encoder that they were fitted on: learn them again on the new \
 bundle.";
 
 /// Make a smaller and faster encoder, and prove what it lost
 ///
-/// Writes a bundle whose weights have fewer bits and compares it with its source on real samples:
-/// cosine of the embeddings, few-shot accuracy, size, speed and private memory. Where the
-/// calibration samples show that too much is lost, the most sensitive layers are spared. A bundle
-/// whose smallest cosine is below the bound is not written.
+/// Writes a bundle whose weights (of matrix products, convolutions and tables) have fewer bits and
+/// compares it with its source on real samples: cosine of the embeddings, few-shot accuracy, size,
+/// speed and private memory. Where the calibration samples show that too much is lost, the most
+/// sensitive layers are spared. A bundle whose smallest cosine is below the bound is not written.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -38,7 +43,7 @@ pub(crate) struct Args {
     output: PathBuf,
     /// fp16: weights of 16-bit floats, half the size; int8: bytes, activations too, the fastest;
     /// int8-static: the same with ranges of activations that are measured beforehand;
-    /// int8-weights, int4-weights: weights only, in blocks
+    /// int8-weights, int4-weights: weights only, in blocks (of convolutions: in bytes)
     #[arg(long, value_name = "PRECISION", default_value = "int8")]
     to: Precision,
     /// The smallest cosine that the two embeddings of a sample may have

@@ -1,6 +1,7 @@
 //! `quantize` and `optimize`: what is written, what is refused, what is said.
 
 use crate::support::{Workplace, bundle, lines, stderr, stdout};
+use crate::zoo;
 
 #[test]
 fn a_smaller_bundle_comes_with_a_report() {
@@ -42,4 +43,34 @@ fn too_great_a_loss_and_missing_texts_leave_nothing() {
     assert!(stderr(&empty).contains("empty.txt"), "{}", stderr(&empty));
     run(&["--texts", "texts.txt", "--to", "int3"]).code(2);
     assert_eq!(place.names(), before);
+}
+
+#[test]
+fn a_network_of_convolutions_becomes_smaller_and_tells_motions_apart() {
+    let place = Workplace::new();
+    for (name, numbers) in [("train.ts", 0..4), ("test.ts", 4..12), ("calibrate.ts", 12..24)] {
+        place.write(name, zoo::swings(numbers));
+    }
+    let whole = std::fs::metadata(zoo::bundle("motions")).unwrap().len();
+    for to in ["fp16", "int8", "int8-static", "int8-weights"] {
+        let small = format!("{to}.offshoot");
+        let args = ["quantize", &zoo::bundle("motions"), "-o", &small, "--to", to];
+        let rest = ["--samples", "test.ts", "--calibrate", "calibrate.ts", "--rounds", "0"];
+        let report = ["--min-cosine", "0.99", "--report", "report.json", "--force"];
+        let done = place.offshoot(&[&args[..], &rest, &report].concat()).assert().success();
+        assert!(stderr(&done).contains("9 weights quantised"), "{to}: {}", stderr(&done));
+        let report = std::fs::read_to_string(place.path("report.json")).unwrap();
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        assert!(report["parity"]["cosine"]["min"].as_f64().unwrap() >= 0.99);
+        let share = if to == "fp16" { 0.56 } else { 0.33 };
+        let bytes = std::fs::metadata(place.path(&small)).unwrap().len();
+        assert!(bytes as f64 <= share * whole as f64, "{to}: {bytes} of {whole}");
+
+        place.offshoot(&["learn", &small, "train.ts", "-o", "head"]).assert().success();
+        let evaluate = ["evaluate", &small, "head", "test.ts", "--json"];
+        let said = stdout(&place.offshoot(&evaluate).assert().success());
+        let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert!(said["accuracy"].as_f64().unwrap() >= 0.95, "{to}: {said}");
+        std::fs::remove_file(place.path("head")).unwrap();
+    }
 }

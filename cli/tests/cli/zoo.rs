@@ -14,7 +14,8 @@ fn zoo() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/zoo")
 }
 
-fn bundle(name: &str) -> String {
+/// The bundle of the zoo that is called so.
+pub(crate) fn bundle(name: &str) -> String {
     zoo().join(name).join(format!("{name}.offshoot")).to_str().expect("UTF-8").to_owned()
 }
 
@@ -103,24 +104,25 @@ fn window(swings: f64, height: f64, phase: f64) -> String {
     (0..6).map(channel).collect::<Vec<_>>().join(":")
 }
 
+/// Windows that swing slowly, fast or hardly at all, so many of each, as a file `.ts`.
+pub(crate) fn swings(numbers: std::ops::Range<u32>) -> String {
+    let mut file = "@problemName swings\n@timestamps false\n@univariate false\n@dimensions 6\n\
+        @equalLength true\n@seriesLength 100\n@classLabel true slow fast still\n@data\n"
+        .to_owned();
+    for (label, swings, height) in [("slow", 2.0, 4.0), ("fast", 9.0, 4.0), ("still", 2.0, 0.1)] {
+        for further in numbers.clone().map(f64::from) {
+            let window = window(swings + 0.1 * further, height, 0.9 * further);
+            file.push_str(&format!("{window}:{label}\n"));
+        }
+    }
+    file
+}
+
 #[test]
 fn slow_and_fast_motions_are_told_apart() {
     let place = Workplace::new();
-    let head = "@problemName swings\n@timestamps false\n@univariate false\n@dimensions 6\n\
-                @equalLength true\n@seriesLength 100\n@classLabel true slow fast still\n@data\n";
-    let classes = [("slow", 2.0, 4.0), ("fast", 9.0, 4.0), ("still", 2.0, 0.1)];
-    let file = |numbers: std::ops::Range<u32>| {
-        let mut file = head.to_owned();
-        for (label, swings, height) in classes {
-            for further in numbers.clone().map(f64::from) {
-                let window = window(swings + 0.1 * further, height, 0.9 * further);
-                file.push_str(&format!("{window}:{label}\n"));
-            }
-        }
-        file
-    };
-    place.write("train.ts", file(0..3));
-    place.write("test.ts", file(3..8));
+    place.write("train.ts", swings(0..3));
+    place.write("test.ts", swings(3..8));
     let right = told_right(&place, "motions", ["train.ts", "test.ts"], &[]);
     assert!(right >= 0.9, "{right}");
 }

@@ -24,6 +24,7 @@
 mod append;
 mod attribute;
 pub mod blocks;
+mod common;
 pub mod external;
 pub(crate) mod infer;
 mod inline;

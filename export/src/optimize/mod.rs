@@ -1,10 +1,18 @@
 //! Graphs of fewer, larger operators, made ahead of time.
 //!
-//! ONNX Runtime's own optimiser does what it does well: constants are computed, what
-//! stands twice or is not needed goes, and normalisations, activations and skip
-//! connections are fused. It does not find attention as current exporters of PyTorch
-//! write it; that is done here, in between. Optimisations that depend on the machine
-//! (layouts, prepacked weights) are left to the weight cache, so the result is portable.
+//! In this order:
+//!
+//! 1. What several operators compute alike is computed once
+//!    ([`Graph::merge_common`](crate::graph::Graph::merge_common)).
+//! 2. ONNX Runtime's basic optimisations: constants are computed, and what is not needed
+//!    goes.
+//! 3. Attention as current exporters of PyTorch write it, which ONNX Runtime does not find,
+//!    becomes one operator, and what this leaves twice is merged.
+//! 4. ONNX Runtime's extended optimisations: normalisations, activations and skip
+//!    connections are fused.
+//!
+//! Optimisations that depend on the machine (layouts, prepacked weights) are left to the
+//! weight cache, so the result is portable.
 
 mod attention;
 
@@ -48,6 +56,8 @@ pub struct Optimized {
     pub before: BTreeMap<String, usize>,
     /// How often it stands there now.
     pub after: BTreeMap<String, usize>,
+    /// How many operators computed what another computes, and went.
+    pub merged: usize,
     /// Operators that are new, one entry a node.
     pub made: Vec<Made>,
     /// Operators that only ONNX Runtime has.
@@ -94,12 +104,23 @@ pub fn optimize(
     let work = Derivation::begin(bundle, output, options.overwrite, options.parity.stop.clone())?;
     let folder = work.folder.path();
     progress("Optimising", 0, 3);
-    let before = work.graph()?;
-    let basic = onnx_runtime(folder, &folder.join(MODEL), GraphOptimizationLevel::Level1, "basic")?;
+    let mut graph = work.graph()?;
+    let before = counts(&graph);
+    let mut merged = graph.merge_common();
+    let model = match merged {
+        0 => folder.join(MODEL),
+        _ => {
+            graph.prune();
+            work.write_model("merged", &graph)?
+        }
+    };
+    let basic = onnx_runtime(folder, &model, GraphOptimizationLevel::Level1, "basic")?;
     work.check_stop()?;
     progress("Optimising", 1, 3);
     let mut graph = read(&basic)?.graph;
     let attentions = attention::fuse(&mut graph)?;
+    merged += graph.merge_common();
+    graph.prune();
     let fused = work.write_model("fused", &graph)?;
     let level = GraphOptimizationLevel::Level2;
     let extended = onnx_runtime(folder, &fused, level, "extended")?;
@@ -107,10 +128,11 @@ pub fn optimize(
     progress("Optimising", 3, 3);
     let graph = read(&extended)?.graph;
 
-    let (before, after) = (counts(&before), counts(&graph));
+    let after = counts(&graph);
     let only_onnx_runtime = only_onnx_runtime(&graph);
     let details = BTreeMap::from([
         ("attentions_fused".to_owned(), attentions.to_string()),
+        ("operators_merged".to_owned(), merged.to_string()),
         ("operators".to_owned(), format!("{} of {}", sum(&after), sum(&before))),
     ]);
     let source_digest = work.source.digest().to_owned();
@@ -124,7 +146,15 @@ pub fn optimize(
     let parity = compared.report(changed, &mut *progress)?;
     work.publish(&made, output, options.overwrite)?;
     let made = new_nodes(&graph, &before);
-    Ok(Optimized { path: output.to_owned(), before, after, made, only_onnx_runtime, parity })
+    Ok(Optimized {
+        path: output.to_owned(),
+        before,
+        after,
+        merged,
+        made,
+        only_onnx_runtime,
+        parity,
+    })
 }
 
 /// A bundle of the ONNX file, in a folder beside the output.

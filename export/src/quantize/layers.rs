@@ -16,6 +16,13 @@ pub(super) enum Kind {
     },
     /// ONNX Runtime's `Attention`: a product with `[in, 3·width]` and attention.
     Attention,
+    /// `Conv`, or ONNX Runtime's `FusedConv`, with a weight `[out, in / groups, kernel...]`.
+    Convolution {
+        /// Whether all of the input's channels are read for each of the output's.
+        whole: bool,
+        /// Whether nothing is added to what it gives and no function but `Relu` applied.
+        plain: bool,
+    },
     /// Rows of a table `[rows, width]` by `Gather` or `Slice`.
     Table,
 }
@@ -31,10 +38,12 @@ pub(super) struct Layer {
     /// What is multiplied with the weight; for tables, the weight.
     pub(super) input: Value,
     pub(super) weight: Value,
+    /// What a convolution gives, whose range must be known where activations are bytes.
+    pub(super) output: Option<Value>,
 }
 
 impl Layer {
-    /// Whether it is a matrix product, attention's included.
+    /// Whether it is a convolution or a matrix product, attention's included.
     pub(super) fn multiplies(&self) -> bool {
         self.kind != Kind::Table
     }
@@ -45,7 +54,8 @@ impl Layer {
 const TABLE_FROM: usize = 1 << 12;
 
 /// Operators that only a quantised graph has.
-const QUANTIZED: [&str; 11] = [
+const QUANTIZED: [&str; 13] = [
+    "ConvInteger",
     "DequantizeLinear",
     "DynamicQuantizeLinear",
     "DynamicQuantizeMatMul",
@@ -55,6 +65,7 @@ const QUANTIZED: [&str; 11] = [
     "MatMulNBits",
     "QAttention",
     "QGemm",
+    "QLinearConv",
     "QLinearMatMul",
     "QuantizeLinear",
 ];
@@ -71,7 +82,7 @@ pub(super) fn quantized_already(graph: &Graph) -> Option<String> {
     graph
         .initializers()
         .iter()
-        .find(|(_, tensor)| small(tensor.element) && tensor.dims.len() == 2)
+        .find(|(_, tensor)| small(tensor.element) && tensor.dims.len() >= 2)
         .map(|(value, tensor)| {
             format!("its weight `{}` is {}", graph.value_name(*value), tensor.element)
         })
@@ -80,14 +91,16 @@ pub(super) fn quantized_already(graph: &Graph) -> Option<String> {
 /// Every node whose weight can be quantised, in the order of the graph.
 pub(super) fn find(graph: &Graph) -> Vec<Layer> {
     let inputs: HashSet<Value> = graph.inputs().iter().copied().collect();
-    let weight = |value: Option<Value>| {
+    let constant = |value: Option<Value>, ranks: std::ops::RangeInclusive<usize>| {
         let value = value.filter(|value| !inputs.contains(value))?;
         let tensor = graph.tensor(value)?;
         let fits = tensor.element == ElementType::Float32
-            && matches!(tensor.dims[..], [rows, columns] if rows > 0 && columns > 0)
+            && ranks.contains(&tensor.dims.len())
+            && !tensor.dims.contains(&0)
             && !matches!(tensor.data, TensorData::Proto(_));
         fits.then_some((value, tensor))
     };
+    let weight = |value| constant(value, 2..=2);
     let mut layers = Vec::new();
     for (index, node) in graph.nodes().iter().enumerate() {
         let at = |i: usize| node.inputs.get(i).copied().flatten();
@@ -98,6 +111,12 @@ pub(super) fn find(graph: &Graph) -> Vec<Layer> {
             }
             (crate::graph::CONTRIB_DOMAIN, "Attention") if plain_attention(node) => {
                 (Kind::Attention, at(0), weight(at(1)))
+            }
+            ("" | "ai.onnx", "Conv") | (crate::graph::CONTRIB_DOMAIN, "FusedConv") => {
+                let whole = integer(node, "group") <= 1;
+                // Signals, images and volumes.
+                let plain = plain_convolution(node);
+                (Kind::Convolution { whole, plain }, at(0), constant(at(1), 3..=5))
             }
             ("" | "ai.onnx", "Gather") if integer(node, "axis") == 0 => {
                 (Kind::Table, at(0), weight(at(0)))
@@ -113,7 +132,9 @@ pub(super) fn find(graph: &Graph) -> Vec<Layer> {
             continue;
         }
         let name = graph.value_name(weight).to_owned();
-        layers.push(Layer { node: index, name, kind, input, weight });
+        let output = node.outputs.first().copied().flatten();
+        let output = output.filter(|_| matches!(kind, Kind::Convolution { .. }));
+        layers.push(Layer { node: index, name, kind, input, weight, output });
     }
     layers
 }
@@ -130,6 +151,12 @@ fn float_is(node: &Node, name: &str, value: f32) -> bool {
 /// A `Gemm` that is a product and a sum.
 fn plain_gemm(node: &Node) -> bool {
     integer(node, "transA") == 0 && float_is(node, "alpha", 1.0) && float_is(node, "beta", 1.0)
+}
+
+/// A `Conv`, or a `FusedConv` that can be written as `Conv` and `Relu`.
+fn plain_convolution(node: &Node) -> bool {
+    let activation = node.attributes.iter().find(|attribute| attribute.name == "activation");
+    node.inputs.get(3).copied().flatten().is_none() && activation.is_none_or(|a| a.s == b"Relu")
 }
 
 /// An `Attention` that can be written as a product and `MultiHeadAttention`.

@@ -8,29 +8,38 @@
 //! | `int8-weights` | bytes in blocks | float32 | ONNX Runtime |
 //! | `int4-weights` | 4 bits in blocks, with zero points | float32 | ONNX Runtime |
 //!
-//! Tables of embeddings are signed bytes with a scale a row, or 16-bit floats with
-//! `fp16`. Biases and normalisations stay float32.
+//! Convolutions have a scale an output channel. With `int8-static` they become
+//! `QLinearConv`, whose output is bytes too, and with `int8` `ConvInteger`, unless their
+//! channels are in groups, where ONNX Runtime's is slower than float32. It has none of
+//! weights in blocks: with `int8-weights` and `int4-weights` they are stored as bytes and
+//! widened when the model is opened.
 //!
-//! With `int8` the scale of activations is that of all texts that are computed together,
+//! Tables of embeddings are signed bytes with a scale a row, or 16-bit floats with
+//! `fp16`. Biases and normalisations stay float32, but a convolution's bias is a 32-bit
+//! integer with `int8-static`.
+//!
+//! With `int8` the scale of activations is that of all inputs that are computed together,
 //! so an embedding depends a little on its batch; with every other precision it does not.
 
 mod choose;
+mod convolution;
 mod layers;
 mod numbers;
+mod precision;
 mod ranges;
 mod rewrite;
+mod stored;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use offshoot::WeightCache;
 use offshoot::bundle::Change;
 use serde::Serialize;
 
 use self::choose::Trials;
-use self::layers::Layer;
+use self::layers::{Kind, Layer};
+pub use self::precision::Precision;
 pub use self::ranges::Ranges;
 pub(crate) use self::ranges::tensors;
 use self::rewrite::Form;
@@ -38,56 +47,6 @@ use crate::derive::Derivation;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::parity::{self, Input, OnProgress, ParityOptions, ParityReport, Sample};
-
-/// What weights and activations become.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Precision {
-    /// Weights of 16-bit floats.
-    Fp16,
-    /// Weights of signed bytes, activations quantised as they come.
-    Int8,
-    /// The same with ranges of activations from calibration texts.
-    Int8Static,
-    /// Weights of 8 bits in blocks.
-    Int8Weights,
-    /// Weights of 4 bits in blocks.
-    Int4Weights,
-}
-
-impl Precision {
-    /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Fp16, Self::Int8, Self::Int8Static, Self::Int8Weights, Self::Int4Weights];
-
-    /// Its name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Fp16 => "fp16",
-            Self::Int8 => "int8",
-            Self::Int8Static => "int8-static",
-            Self::Int8Weights => "int8-weights",
-            Self::Int4Weights => "int4-weights",
-        }
-    }
-}
-
-impl fmt::Display for Precision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Precision {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|precision| precision.name() == name).ok_or_else(|| {
-            let names = Self::ALL.map(Self::name).join(", ");
-            format!("there is no precision `{name}`; there are {names}")
-        })
-    }
-}
 
 /// How a bundle is quantised.
 #[derive(Debug, Clone)]
@@ -142,8 +101,8 @@ const CALIBRATION_SHARE: f64 = 0.9;
 ///
 /// # Errors
 /// [`Error::Parity`] when the bound is not met on the samples; [`Error::Quantize`] when
-/// the bundle is quantised already or has no matrix product with constant weights, or
-/// when texts are missing; [`Error::Archive`] when something stands at `output` and
+/// the bundle is quantised already or has neither matrix products nor convolutions with
+/// constant weights, or when samples are missing; [`Error::Archive`] when something stands at `output` and
 /// overwriting was not allowed; [`Error::Runtime`]; [`Error::Io`];
 /// [`Error::Interrupted`]. On every error `output` is as it was before.
 pub fn quantize(
@@ -214,6 +173,7 @@ fn instead(layer: &Layer, options: &QuantizeOptions) -> Form {
     match options.precision {
         Precision::Int8 | Precision::Int8Static if layer.multiplies() => Form::Bytes,
         Precision::Int8 | Precision::Int8Static => Form::Float16,
+        Precision::Int4Weights if matches!(layer.kind, Kind::Convolution { .. }) => Form::Float32,
         Precision::Int4Weights => Form::Blocks { bits: 8, block: options.block },
         Precision::Int8Weights | Precision::Fp16 => Form::Float32,
     }
@@ -272,8 +232,8 @@ fn quantizable(bundle: &Path, graph: &Graph, precision: Precision) -> Result<Vec
     let layers = layers::find(graph);
     if !layers.iter().any(Layer::multiplies) {
         return refuse(
-            "it has no matrix product with a float32 weight of its own, so there is nothing to \
-             quantise"
+            "it has no matrix product or convolution with a float32 weight of its own, so there \
+             is nothing to quantise"
                 .into(),
         );
     }
@@ -318,10 +278,13 @@ fn forms(
                 options.ranges,
                 progress,
             )?;
-            return Ok(ranges.into_iter().map(|range| Form::Static { range }).collect());
+            let spans = layers.iter().zip(ranges);
+            return Ok(spans
+                .map(|(layer, span)| convolution::supported(layer, Form::Static { span }))
+                .collect());
         }
     };
-    Ok(vec![one; layers.len()])
+    Ok(layers.iter().map(|layer| convolution::supported(layer, one)).collect())
 }
 
 fn change(work: &Derivation, options: &QuantizeOptions, spared: &[String]) -> Change {

@@ -40,6 +40,16 @@ pub(super) fn per_row(w: &[f32], columns: usize) -> Bytes {
     Bytes { values, scales }
 }
 
+/// Gives `row` of `w` `[rows, columns]`, which `bytes` was made of, another scale.
+pub(super) fn set_row(bytes: &mut Bytes, w: &[f32], columns: usize, row: usize, scale: f32) {
+    let start = row * columns;
+    let values = bytes.values.iter_mut().zip(w).skip(start).take(columns);
+    values.for_each(|(byte, value)| *byte = to_byte(*value, scale));
+    if let Some(place) = bytes.scales.get_mut(row) {
+        *place = scale;
+    }
+}
+
 fn scale_of(largest: f32) -> f32 {
     let scale = largest / 127.0;
     // Zeros stay zeros under any scale; a denormal scale would overflow when inverted.

@@ -36,7 +36,19 @@ struct Seen {
     bins: Vec<u64>,
 }
 
-/// The range of each layer's input, over `inputs`.
+/// What a layer reads and, of a convolution, gives.
+fn watched(layer: &Layer) -> impl Iterator<Item = Value> {
+    std::iter::once(layer.input).filter(|_| layer.multiplies()).chain(layer.output)
+}
+
+/// Least and largest value of what a layer reads and, of a convolution, gives.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Span {
+    pub(super) input: (f32, f32),
+    pub(super) output: Option<(f32, f32)>,
+}
+
+/// The ranges of each layer, over `inputs`.
 pub(super) fn measure(
     graph: &Graph,
     layers: &[Layer],
@@ -45,14 +57,14 @@ pub(super) fn measure(
     inputs: &[Input],
     how: Ranges,
     progress: OnProgress<'_>,
-) -> Result<Vec<(f32, f32)>> {
+) -> Result<Vec<Span>> {
     let mut session = open(graph, layers, work)?;
     let mut seen: Vec<Seen> = Vec::new();
-    for layer in layers.iter().filter(|layer| layer.multiplies()) {
-        if !seen.iter().any(|s| s.value == layer.input) {
+    for value in layers.iter().flat_map(watched) {
+        if !seen.iter().any(|s| s.value == value) {
             seen.push(Seen {
-                value: layer.input,
-                name: graph.value_name(layer.input).to_owned(),
+                value,
+                name: graph.value_name(value).to_owned(),
                 low: f32::INFINITY,
                 high: f32::NEG_INFINITY,
                 bins: vec![0; BINS],
@@ -70,19 +82,20 @@ pub(super) fn measure(
         }
     }
     progress("Measuring activations", total, total);
-    let range = |layer: &Layer| {
-        let seen = seen.iter().find(|s| s.value == layer.input);
+    let range = |value: Value| {
+        let seen = seen.iter().find(|s| s.value == value);
         seen.map_or((0.0, 0.0), |seen| seen.range(how))
     };
-    Ok(layers.iter().map(range).collect())
+    let span = |layer: &Layer| Span { input: range(layer.input), output: layer.output.map(range) };
+    Ok(layers.iter().map(span).collect())
 }
 
-/// Opens the graph with the layers' inputs as outputs.
+/// Opens the graph with what is watched as outputs.
 fn open(graph: &Graph, layers: &[Layer], work: &Derivation) -> Result<Session> {
     let mut graph = graph.clone();
-    for layer in layers.iter().filter(|layer| layer.multiplies()) {
-        if !graph.inputs().contains(&layer.input) {
-            graph.expose(layer.input);
+    for value in layers.iter().flat_map(watched) {
+        if !graph.inputs().contains(&value) {
+            graph.expose(value);
         }
     }
     let path = work.write_model("calibration", &graph)?;

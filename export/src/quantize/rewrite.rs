@@ -7,9 +7,12 @@ use std::collections::HashMap;
 
 use onnx_protobuf::AttributeProto;
 
+use super::convolution;
 use super::layers::{Kind, Layer};
 use super::numbers::{self, Blocks, Bytes};
-use crate::error::{Error, Result};
+use super::ranges::Span;
+use super::stored::{bytes, floats, floats_of, half, unsigned};
+use crate::error::Result;
 use crate::graph::{
     Attribute, CONTRIB_DOMAIN, ElementType, Graph, Node, Tensor, TensorData, Value,
 };
@@ -25,10 +28,10 @@ pub(super) enum Form {
     Bytes,
     /// Weight of signed bytes, activations quantised as they come.
     Dynamic,
-    /// The same with a range of activations that is known beforehand.
+    /// The same with ranges of activations that are known beforehand.
     Static {
-        /// Least and largest activation.
-        range: (f32, f32),
+        /// The ranges.
+        span: Span,
     },
     /// Weight in blocks of `bits` bits, activations in float32.
     Blocks {
@@ -61,7 +64,7 @@ type Activation = (Value, Option<(u32, u32)>);
 
 /// What layers share.
 #[derive(Debug, Default)]
-struct Writer {
+pub(super) struct Writer {
     /// Activations that are quantised already.
     activations: HashMap<Activation, Vec<Value>>,
 }
@@ -89,6 +92,9 @@ impl Writer {
             let inputs: Vec<_> = node.inputs.iter().map(put).collect();
             return Ok(again(g, node, &inputs));
         }
+        if let Kind::Convolution { .. } = layer.kind {
+            return convolution::write(self, g, node, layer, &weight, form);
+        }
         let product = self.product(g, layer, &weight, form)?;
         let biased = match at(2).filter(|_| layer.kind != Kind::Product) {
             Some(bias) => one(g, "Add", "", &[Some(product), Some(bias)], vec![])?,
@@ -102,8 +108,8 @@ impl Writer {
 
     fn product(&mut self, g: &mut Graph, layer: &Layer, w: &Weight, form: Form) -> Result<Value> {
         match form {
-            Form::Static { range } => {
-                let x = self.known_range(g, layer.input, range)?;
+            Form::Static { span } => {
+                let (x, ..) = self.known_range(g, layer.input, span.input)?;
                 let Bytes { values, scales } = numbers::per_column(&w.values, w.columns);
                 let zeros = bytes(&vec![0; w.columns], &[w.columns]);
                 let inputs = [
@@ -124,18 +130,7 @@ impl Writer {
     /// `DynamicQuantizeLinear` and `MatMulInteger`, which ONNX Runtime fuses to
     /// `DynamicQuantizeMatMul`.
     fn dynamic(&mut self, g: &mut Graph, layer: &Layer, w: &Weight) -> Result<Value> {
-        let made = match self.activations.get(&(layer.input, None)) {
-            Some(made) => made.clone(),
-            None => {
-                let made =
-                    g.push_untyped("DynamicQuantizeLinear", "", &[Some(layer.input)], vec![], 3);
-                self.activations.insert((layer.input, None), made.clone());
-                made
-            }
-        };
-        let [x, x_scale, x_zero] = made[..] else {
-            return Err(g.error("DynamicQuantizeLinear", "it has not three outputs".into()));
-        };
+        let [x, x_scale, x_zero] = self.quantized(g, layer.input)?;
         let Bytes { values, scales } = numbers::per_column(&w.values, w.columns);
         let weight = g.initializer(&format!("{}.int8", layer.name), bytes(&values, &w.dims()))?;
         let scale =
@@ -148,17 +143,36 @@ impl Writer {
         one(g, "Mul", "", &[Some(sum), Some(scale)], vec![])
     }
 
-    /// Activations rounded to 256 steps of a known range.
-    fn known_range(&mut self, g: &mut Graph, x: Value, range: (f32, f32)) -> Result<Value> {
+    /// Activations quantised as they come: bytes, their scale and their zero.
+    pub(super) fn quantized(&mut self, g: &mut Graph, x: Value) -> Result<[Value; 3]> {
+        let made = match self.activations.get(&(x, None)) {
+            Some(made) => made.clone(),
+            None => {
+                let made = g.push_untyped("DynamicQuantizeLinear", "", &[Some(x)], vec![], 3);
+                self.activations.insert((x, None), made.clone());
+                made
+            }
+        };
+        let missing = |_| g.error("DynamicQuantizeLinear", "it has not three outputs".into());
+        made.try_into().map_err(missing)
+    }
+
+    /// Activations rounded to 256 steps of a known range, and the size of a step.
+    pub(super) fn known_range(
+        &mut self,
+        g: &mut Graph,
+        x: Value,
+        range: (f32, f32),
+    ) -> Result<(Value, f32)> {
         let key = (x, Some((range.0.to_bits(), range.1.to_bits())));
-        if let Some(value) = self.activations.get(&key).and_then(|made| made.first()) {
-            return Ok(*value);
-        }
         // Zero must be one of the steps.
         let (low, high) = (range.0.min(0.0), range.1.max(0.0));
-        let scale = if high > low { (high - low) / 255.0 } else { 1.0 };
-        let zero = (-low / scale).round_ties_even().clamp(0.0, 255.0) as u8;
-        let scale = g.scalar(scale)?;
+        let step = if high > low { (high - low) / 255.0 } else { 1.0 };
+        if let Some(value) = self.activations.get(&key).and_then(|made| made.first()) {
+            return Ok((*value, step));
+        }
+        let zero = (-low / step).round_ties_even().clamp(0.0, 255.0) as u8;
+        let scale = g.scalar(step)?;
         let zero = g.constant(Tensor {
             element: ElementType::Uint8,
             dims: vec![],
@@ -169,22 +183,26 @@ impl Writer {
         let inputs = [Some(rounded), Some(scale), Some(zero)];
         let back = one(g, "DequantizeLinear", "", &inputs, vec![])?;
         self.activations.insert(key, vec![back]);
-        Ok(back)
+        Ok((back, step))
     }
 }
 
-/// A weight in memory, as `[in, out]` or, of a table, `[rows, columns]`.
-struct Weight {
-    values: Vec<f32>,
-    rows: usize,
-    columns: usize,
+/// A weight in memory, as `[in, out]`; of a table, `[rows, columns]`; of a convolution,
+/// `[out, in / groups · kernel]`.
+pub(super) struct Weight {
+    pub(super) values: Vec<f32>,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
 }
 
 impl Weight {
     fn read(g: &Graph, layer: &Layer) -> Result<Self> {
         let missing = || g.error("Initializer", format!("`{}` is not there", layer.name));
         let tensor = g.tensor(layer.weight).ok_or_else(missing)?;
-        let [rows, columns] = tensor.dims[..] else { return Err(missing()) };
+        let (rows, columns) = match tensor.dims[..] {
+            [rows, ref rest @ ..] if !rest.is_empty() => (rows, rest.iter().product()),
+            _ => return Err(missing()),
+        };
         let values = floats_of(tensor)?;
         if layer.kind != (Kind::Gemm { transposed: true }) {
             return Ok(Self { values, rows, columns });
@@ -207,18 +225,19 @@ fn widened(g: &mut Graph, layer: &Layer, form: Form) -> Result<Value> {
     let tensor = g.tensor(layer.weight).cloned();
     let tensor = tensor.ok_or_else(|| g.error("Initializer", "it is not there".into()))?;
     let values = floats_of(&tensor)?;
-    let [rows, columns] = tensor.dims[..] else {
-        return Err(g.error("Initializer", "it is no matrix".into()));
-    };
     if form == Form::Float16 {
         let half = half(&values, &tensor.dims);
         let weight = g.initializer(&format!("{}.float16", layer.name), half)?;
         return widen(g, weight);
     }
-    let turned = layer.kind == (Kind::Gemm { transposed: true });
-    let (found, dims) = match turned {
-        true => (numbers::per_row(&values, columns), [rows, 1]),
-        false => (numbers::per_column(&values, columns), [1, columns]),
+    let (found, dims) = match (layer.kind, &tensor.dims[..]) {
+        (Kind::Gemm { transposed: true } | Kind::Convolution { .. }, [rows, rest @ ..]) => {
+            let mut dims = vec![1; tensor.dims.len()];
+            dims.splice(..1, [*rows]);
+            (numbers::per_row(&values, rest.iter().product()), dims)
+        }
+        (_, &[_, columns]) => (numbers::per_column(&values, columns), vec![1, columns]),
+        _ => return Err(g.error("Initializer", "it is no matrix".into())),
     };
     let weight = bytes(&found.values, &tensor.dims);
     let weight = g.initializer(&format!("{}.int8", layer.name), weight)?;
@@ -304,13 +323,13 @@ fn attention(g: &mut Graph, node: &Node, joined: Value, w: &Weight) -> Result<Ve
 }
 
 /// The same operator with other inputs.
-fn again(g: &mut Graph, node: &Node, inputs: &[Option<Value>]) -> Vec<Value> {
+pub(super) fn again(g: &mut Graph, node: &Node, inputs: &[Option<Value>]) -> Vec<Value> {
     let count = node.outputs.len();
     g.push_untyped(&node.operator, &node.domain, inputs, node.attributes.clone(), count)
 }
 
 /// An operator with one output.
-fn one(
+pub(super) fn one(
     g: &mut Graph,
     operator: &str,
     domain: &str,
@@ -324,39 +343,4 @@ fn one(
 fn widen(g: &mut Graph, value: Value) -> Result<Value> {
     let to = vec![Attribute::int("to", i64::from(ElementType::Float32.code()))];
     one(g, "Cast", "", &[Some(value)], to)
-}
-
-/// The elements of a tensor of float32, read now.
-fn floats_of(tensor: &Tensor) -> Result<Vec<f32>> {
-    let mut read = Vec::new();
-    let bytes = match &tensor.data {
-        TensorData::Bytes(bytes) => &bytes[..],
-        TensorData::Source(source) => {
-            source.write_to(&mut read)?;
-            &read[..]
-        }
-        TensorData::Proto(_) => {
-            return Err(Error::Quantize("a weight is stored in an unknown form".into()));
-        }
-    };
-    Ok(bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
-}
-
-fn floats(values: &[f32], dims: &[usize]) -> Tensor {
-    Tensor::from_f32(dims, values)
-}
-
-fn bytes(values: &[i8], dims: &[usize]) -> Tensor {
-    let data: Vec<u8> = values.iter().map(|v| v.cast_unsigned()).collect();
-    Tensor { element: ElementType::Int8, ..unsigned(data, dims) }
-}
-
-fn unsigned(values: Vec<u8>, dims: &[usize]) -> Tensor {
-    let data = TensorData::Bytes(values.into());
-    Tensor { element: ElementType::Uint8, dims: dims.to_vec(), data }
-}
-
-fn half(values: &[f32], dims: &[usize]) -> Tensor {
-    let data = TensorData::Bytes(numbers::to_half(values).into());
-    Tensor { element: ElementType::Float16, dims: dims.to_vec(), data }
 }

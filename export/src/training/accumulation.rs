@@ -67,6 +67,8 @@ pub fn accumulating_program(
     }
 
     let (state, cleared) = updating(&mut apply, &weights, &names, optimizer, options)?;
+    graph.merge_common();
+    apply.merge_common();
     let mut builder = ProgramBuilder::new(name);
     let mut accumulate = ProcedureGraph::new("accumulate", graph).guard("loss");
     let mut update = ProcedureGraph::new("update", apply).guard("gradient_norm");

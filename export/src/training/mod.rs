@@ -90,6 +90,7 @@ impl TrainingStep {
         let (state, norm) = update(g, parameters, &gradients, rate, optimizer, options)?;
         name_output(g, "loss", loss)?;
         name_output(g, "gradient_norm", norm)?;
+        g.merge_common();
         Ok(Self { graph, state })
     }
 }

@@ -67,6 +67,6 @@ impl Optimizer for Lamb {
 }
 
 /// The Euclidean norm of a whole tensor, of no dimensions.
-fn norm(g: &mut Graph, x: Value) -> Result<Value> {
+pub(super) fn norm(g: &mut Graph, x: Value) -> Result<Value> {
     g.op("ReduceL2", &[x], vec![Attribute::int("keepdims", 0)])
 }

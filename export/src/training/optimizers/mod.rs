@@ -2,10 +2,12 @@
 
 mod adamw;
 mod lamb;
+mod lars;
 mod sgd;
 
 pub use adamw::AdamW;
 pub use lamb::Lamb;
+pub use lars::Lars;
 pub use sgd::Sgd;
 
 use crate::error::Result;

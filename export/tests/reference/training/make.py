@@ -209,6 +209,31 @@ class Lamb:
         return p - rate * ratio * u
 
 
+class Lars:
+    """Algorithm 1 of arXiv:1708.03888; a tensor without decay has a rate of its own only
+    when all adapt."""
+
+    def __init__(self, momentum, trust, weight_decay, adapts_all=False):
+        self.numbers = momentum, trust, weight_decay, adapts_all
+        self.moments = {}
+
+    def step(self, name, p, g, rate, t):
+        momentum, trust, decay, adapts_all = self.numbers
+        decay = decay if p.ndim > 1 else 0.0
+        local = 1.0
+        if adapts_all or p.ndim > 1:
+            length = np.sqrt((p * p).sum())
+            pull = np.sqrt((g * g).sum()) + decay * length
+            local = trust * length / pull if length > 0 and pull > 0 else 1.0
+        (v,) = self.moments.get(name, (np.zeros_like(p),))
+        v = momentum * v + rate * local * (g + decay * p)
+        self.moments[name] = (v,)
+        return p - v
+
+
+OWN = {"lamb": (Lamb, {"exp_avg": 0, "exp_avg_sq": 1}), "lars": (Lars, {"momentum": 0})}
+
+
 def trained(name, optimizer, settings, start, batches, clip=None, average=None):
     w, b = (p.clone().requires_grad_() for p in start)
     groups = [{"params": [w]}, {"params": [b], "weight_decay": 0.0}]
@@ -222,8 +247,8 @@ def trained(name, optimizer, settings, start, batches, clip=None, average=None):
         )
         names = {"exp_avg": "exp_avg", "exp_avg_sq": "exp_avg_sq"}
     else:
-        made = Lamb(**settings)
-        names = {"exp_avg": 0, "exp_avg_sq": 1}
+        kind, names = OWN[optimizer]
+        made = kind(**settings)
     steps, means = [], [p.clone() for p in start]
     for t, (rate, (x, y)) in enumerate(zip(RATES, batches), 1):
         w.grad = b.grad = None
@@ -231,7 +256,7 @@ def trained(name, optimizer, settings, start, batches, clip=None, average=None):
         loss.backward()
         most = torch.inf if clip is None else clip
         norm = torch.nn.utils.clip_grad_norm_([w, b], most)
-        if optimizer == "lamb":
+        if optimizer in OWN:
             with torch.no_grad():
                 for key, p in (("w", w), ("b", b)):
                     p.copy_(torch.from_numpy(made.step(key, p.numpy(), p.grad.numpy(), rate, t)))
@@ -245,7 +270,7 @@ def trained(name, optimizer, settings, start, batches, clip=None, average=None):
     state = {"w": array(w), "b": array(b)}
     for key, p, mean in (("w", w, means[0]), ("b", b, means[1])):
         for suffix, at in names.items():
-            kept = made.moments[key][at] if optimizer == "lamb" else made.state[p][at]
+            kept = made.moments[key][at] if optimizer in OWN else made.state[p][at]
             state[f"{key}.{suffix}"] = array(torch.as_tensor(kept))
         if average is not None:
             state[f"{key}.average"] = array(mean)
@@ -259,6 +284,7 @@ def optimizers():
     start = [draw(3, 2), draw(2)]
     batches = [(draw(n, 3), draw(n, 2, scale=2.0)) for n in (4, 4, 1, 6, 4)]
     adam = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0}
+    lars = {"momentum": 0.9, "trust": 0.25, "weight_decay": 0.0}
     decayed = {**adam, "weight_decay": 0.1}
     zero = [torch.zeros(3, 2), start[1]]
     run = lambda *args, start=start, **more: trained(*args, start, batches, **more)
@@ -275,8 +301,16 @@ def optimizers():
         run("decay", "lamb", {**decayed, "epsilon": 1e-6}),
         run("decay, clipped and averaged", "lamb", {**decayed, "epsilon": 1e-6}, clip=0.5,
             average=0.75),
+        run("plain", "lars", lars),
+        run("decay", "lars", {**lars, "weight_decay": 0.1}),
+        run("all adapt", "lars", {**lars, "weight_decay": 0.1, "adapts_all": True}),
+        run("decay, clipped and averaged", "lars", {**lars, "weight_decay": 0.1}, clip=0.5,
+            average=0.75),
     ]
-    degenerate = run("weights of zeros", "lamb", {**adam, "epsilon": 1e-6}, start=zero)
+    degenerate = [
+        run("weights of zeros", "lamb", {**adam, "epsilon": 1e-6}, start=zero),
+        run("weights of zeros", "lars", {**lars, "weight_decay": 0.1}, start=zero),
+    ]
     return {
         "rates": RATES,
         "batches": [{"x": array(x), "y": array(y)} for x, y in batches],
