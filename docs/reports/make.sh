@@ -2,8 +2,10 @@
 # Makes the reports that docs/why-self-supervised-learning-works.md shows, in target/reports, and their
 # pictures here. Run from anywhere, after
 #     cargo build --release
-#     python benches/few_shot/prepare.py movies fashion && python benches/pretraining/prepare.py
+#     python benches/few_shot/prepare.py fashion
+#     python benches/pretraining/prepare.py movies proteins motions
 # and with MiniLM, imported as the README says, as the first argument or at ./minilm.offshoot.
+# Pictures need Node with the package playwright (`NODE_PATH`) and Chromium (`CHROMIUM`).
 set -eu
 minilm=$(realpath "${1:-minilm.offshoot}")
 cd "$(dirname "$0")/../.."
