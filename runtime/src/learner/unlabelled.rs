@@ -74,6 +74,11 @@ impl Learner {
         {
             return Ok(head.clone());
         }
+        if !store.uses_unlabelled()? {
+            // Told before any example is read: most learners keep a head and need none.
+            *pooled = Some((revision, None));
+            return Ok(None);
+        }
         *pooled = None;
         let (examples, pool) = store.pool()?;
         let head = match pool {
