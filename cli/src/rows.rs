@@ -20,20 +20,39 @@ pub(crate) enum RowFormat {
 impl RowFormat {
     /// The format that was asked for, else the one of the file's name, else CSV.
     pub(crate) fn choose(asked: Option<Self>, path: Option<&Path>) -> Result<Self> {
-        let Some(path) = path.filter(|_| asked.is_none()) else {
-            return Ok(asked.unwrap_or(Self::Csv));
+        let known = |ending: &str| match ending {
+            "csv" => Some(Self::Csv),
+            "jsonl" | "ndjson" => Some(Self::Jsonl),
+            _ => None,
         };
-        let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
-        match ending.as_deref() {
-            Some("csv") => Ok(Self::Csv),
-            Some("jsonl" | "ndjson") => Ok(Self::Jsonl),
-            _ => Err(Failure::usage(format!(
-                "the format to write {} in is not known from its name; add --output-format csv or \
-                 --output-format jsonl",
-                path.display()
-            ))),
-        }
+        choose(asked, path, Self::Csv, known, "csv or --output-format jsonl")
     }
+}
+
+/// The format that was asked for, else the one that `known` has for the ending of the file's name,
+/// else the `usual` one for standard output.
+///
+/// # Errors
+/// A usage error with `names`, what `--output-format` takes, for a name of another ending.
+pub(crate) fn choose<F>(
+    asked: Option<F>,
+    path: Option<&Path>,
+    usual: F,
+    known: impl Fn(&str) -> Option<F>,
+    names: &str,
+) -> Result<F> {
+    let path = match (asked, path) {
+        (Some(format), _) => return Ok(format),
+        (None, None) => return Ok(usual),
+        (None, Some(path)) => path,
+    };
+    let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+    ending.as_deref().and_then(known).ok_or_else(|| {
+        Failure::usage(format!(
+            "the format to write {} in is not known from its name; add --output-format {names}",
+            path.display()
+        ))
+    })
 }
 
 /// Where rows go.

@@ -13,7 +13,7 @@ use crate::csv;
 use crate::failure::{Failure, Result};
 use crate::head::open_store;
 use crate::interrupt::Interrupt;
-use crate::rows::Sink;
+use crate::rows::{self, Sink};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -74,20 +74,13 @@ enum Format {
 impl Format {
     /// The format that was asked for, else the one of the file's name, else CSV.
     fn choose(asked: Option<Self>, path: Option<&Path>) -> Result<Self> {
-        let Some(path) = path.filter(|_| asked.is_none()) else {
-            return Ok(asked.unwrap_or(Self::Csv));
+        let known = |ending: &str| match ending {
+            "csv" => Some(Self::Csv),
+            "jsonl" | "ndjson" => Some(Self::Jsonl),
+            "parquet" | "pq" => Some(Self::Parquet),
+            _ => None,
         };
-        let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
-        match ending.as_deref() {
-            Some("csv") => Ok(Self::Csv),
-            Some("jsonl" | "ndjson") => Ok(Self::Jsonl),
-            Some("parquet" | "pq") => Ok(Self::Parquet),
-            _ => Err(Failure::usage(format!(
-                "the format to write {} in is not known from its name; add --output-format csv, \
-                 jsonl or parquet",
-                path.display()
-            ))),
-        }
+        rows::choose(asked, path, Self::Csv, known, "csv, jsonl or parquet")
     }
 }
 
