@@ -130,8 +130,8 @@ where
 /// Finds the first value that is NaN or infinite.
 pub(crate) fn check_finite(x: ArrayView2<f32>) -> Result<()> {
     for (row, values) in x.outer_iter().enumerate() {
-        // One sum tells whether a row is clean, and is much cheaper than a test a value.
-        if values.fold(0.0, |sum: f64, &value| sum + f64::from(value)).is_finite() {
+        // One finite sum tells that a row is clean, and is much cheaper than a test a value.
+        if values.sum().is_finite() {
             continue;
         }
         if let Some((column, &value)) = values.iter().enumerate().find(|(_, v)| !v.is_finite()) {

@@ -6,6 +6,7 @@
 
 mod block;
 mod cholesky;
+mod exponential;
 mod gram;
 mod lbfgs;
 mod packed;
@@ -15,9 +16,10 @@ mod softmax;
 mod student;
 mod tridiagonal;
 
-pub(crate) use block::block;
 use block::block_mut;
+pub(crate) use block::{block, values};
 pub(crate) use cholesky::Cholesky;
+pub(crate) use exponential::exponentials;
 pub(crate) use gram::{add_lower_gram, gram, scatter};
 pub(crate) use lbfgs::minimize;
 pub(crate) use packed::{Packed, add_scaled, dot, multiply};

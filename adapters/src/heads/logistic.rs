@@ -1,7 +1,9 @@
 //! Multinomial logistic regression with an L2 penalty.
 
 mod line;
+mod loss;
 mod minimize;
+mod rows;
 mod space;
 mod weights;
 
@@ -35,9 +37,12 @@ pub use weights::ClassWeights;
 ///
 /// # Cost
 ///
-/// For n examples, d dimensions and K classes, with m = min(n, d): n d m / 2 multiply-adds to
-/// form the Gram matrix or scatter, m³ / 6 to factor the preconditioner, then a few tens of
-/// iterations of m² K (plus 2 n d K when n ≥ d). Memory is about 30 n K numbers when n < d.
+/// For n examples, d dimensions and K classes, with m = min(n, d): min(n, 8 d) d m / 2
+/// multiply-adds to form the Gram matrix or scatter, m³ / 6 to factor the preconditioner, then a
+/// few tens of iterations of m² K (plus 2 n d K when n ≥ d, in single precision where the
+/// problem's condition allows, and judged in double precision at the end). From 4,096 examples
+/// on the search begins near the optimum of a fourth of them. Memory is about 30 n K numbers when
+/// n < d.
 ///
 /// # Source
 ///
@@ -112,7 +117,8 @@ impl Logistic {
         // Two rows -w/2 and w/2 have half the squared norm of w, and the objective's scale
         // does not matter: binomial regression is the multinomial one at half of C.
         let c = if classes.len() == 2 { 0.5 * self.c } else { self.c };
-        let limits = Limits { iterations: self.max_iterations, tolerance: self.tolerance };
+        let limits =
+            Limits { iterations: self.max_iterations, tolerance: self.tolerance, exact: true };
         let minimum = minimize(&examples, &mean, c, &weights, start, &limits)
             .ok_or(Error::Scale("logistic regression"))?;
         if !minimum.converged {
@@ -138,7 +144,10 @@ impl Logistic {
         let (m, memory) = (n.min(d), MEMORY as u128 + 2);
         let coordinates = if n < d { n * k } else { d * k };
         let pairs = memory * (2 * coordinates + n * k);
-        examples.check_memory("logistic regression", &[n * d, 2 * m * m, pairs, 4 * n * k])
+        examples.check_memory(
+            "logistic regression",
+            &[(n * d).div_ceil(2), 2 * m * m, pairs, 5 * n * k],
+        )
     }
 }
 

@@ -1,7 +1,7 @@
 //! Inner products of the rows or the columns of a matrix.
 
 use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis, LinalgScalar};
 
 use super::{block, block_mut, parallel_map};
 
@@ -10,7 +10,10 @@ const BLOCK: usize = 64;
 
 /// Adds `z zᵀ` to the lower triangle of `products`, `[n, n]`, for `z` of `[n, d]`: about
 /// n² d / 2 multiply-adds. Above the diagonal only the diagonal blocks are touched.
-pub(crate) fn add_lower_gram(products: &mut Array2<f64>, z: ArrayView2<f64>) {
+pub(crate) fn add_lower_gram<A>(products: &mut Array2<A>, z: ArrayView2<A>)
+where
+    A: LinalgScalar + Send + Sync,
+{
     let (n, d) = (z.nrows(), z.ncols());
     let cost = (n as u128 * n as u128 / 2).saturating_mul(d as u128);
     // Whole blocks of rows, the longest first, so that every entry is one product whoever
@@ -23,7 +26,7 @@ pub(crate) fn add_lower_gram(products: &mut Array2<f64>, z: ArrayView2<f64>) {
         let columns = block(z, 0..end, 0..d);
         let height = here.nrows();
         let mut here = block_mut(here, 0..height, 0..end);
-        general_mat_mul(1.0, &rows, &columns.t(), 1.0, &mut here);
+        general_mat_mul(A::one(), &rows, &columns.t(), A::one(), &mut here);
     });
 }
 

@@ -3,8 +3,8 @@
 use std::panic::resume_unwind;
 use std::thread;
 
-/// Multiply-adds below which starting threads is not worth it: about 10 ms of them.
-const LARGE: u128 = 1 << 28;
+/// Multiply-adds below which starting threads is not worth it: some 3 ms of them.
+const LARGE: u128 = 1 << 26;
 /// Most threads; what one fit gives to do is soon limited by memory.
 const MOST: usize = 8;
 

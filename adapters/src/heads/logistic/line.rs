@@ -1,9 +1,7 @@
-//! The logistic loss, and its course along a line.
+//! The objective along a line.
 
-use ndarray::{Array2, ArrayViewMut2, Axis};
-
-use super::space::{Point, ROWS, Space};
-use crate::numeric::parallel_map;
+use super::loss::Loss;
+use super::space::{Point, Space};
 
 /// Sufficient decrease of a step.
 const DECREASE: f64 = 1e-4;
@@ -11,85 +9,21 @@ const DECREASE: f64 = 1e-4;
 const CURVATURE: f64 = 0.9;
 /// Most evaluations of one search.
 const EVALUATIONS: usize = 60;
-/// How many multiply-adds an exponential takes the time of, on the scale of the threads.
-const EXPONENTIAL: u128 = 256;
-
-/// What the loss is of.
-#[derive(Clone, Copy)]
-pub(super) struct Labels<'a> {
-    /// The class of each example.
-    pub(super) y: &'a [usize],
-    /// What the loss of an example of each class is multiplied by, `c wₖ`.
-    pub(super) factors: &'a [f64],
-}
-
-/// The loss at a point: `Σ c w(y) (-ln p(y))`.
-pub(super) struct Loss<'a> {
-    labels: Labels<'a>,
-    /// Probabilities `[examples, classes]`.
-    probabilities: Array2<f64>,
-    value: f64,
-}
-
-impl<'a> Loss<'a> {
-    /// Evaluates the loss at a point.
-    pub(super) fn new(labels: Labels<'a>, point: &Point) -> Self {
-        Self::at(labels, &point.scores + &point.intercepts)
-    }
-
-    /// Evaluates the loss at the given scores, which it uses up.
-    fn at(labels: Labels<'a>, mut scores: Array2<f64>) -> Self {
-        let cost = EXPONENTIAL * scores.len() as u128;
-        let parts = scores.axis_chunks_iter_mut(Axis(0), ROWS);
-        let parts = parts.zip(labels.y.chunks(ROWS)).collect();
-        let values = parallel_map(parts, cost, |(mut rows, y): (ArrayViewMut2<f64>, &[usize])| {
-            let mut value = 0.0;
-            for (mut row, &class) in rows.axis_iter_mut(Axis(0)).zip(y) {
-                let largest = row.fold(f64::NEG_INFINITY, |m, &v| m.max(v));
-                let own = row[class];
-                row.mapv_inplace(|score| (score - largest).exp());
-                let total = row.sum();
-                value += labels.factors[class] * (largest - own + total.ln());
-                row *= 1.0 / total;
-            }
-            value
-        });
-        Self { labels, probabilities: scores, value: values.into_iter().sum() }
-    }
-
-    /// Derivative of the loss in each score: `c w(y) (p - [y = k])`, `[examples, classes]`.
-    pub(super) fn residual(&self) -> Array2<f64> {
-        let mut residual = self.probabilities.clone();
-        for (mut row, &class) in residual.axis_iter_mut(Axis(0)).zip(self.labels.y) {
-            row[class] -= 1.0;
-            row *= self.labels.factors[class];
-        }
-        residual
-    }
-
-    /// Second derivative of the loss of one example, averaged over examples and directions:
-    /// the trace of `c w(y) (diag p - p pᵀ)` over `classes - 1`.
-    pub(super) fn curvature(&self) -> f64 {
-        let (n, classes) = self.probabilities.dim();
-        let trace: f64 = self
-            .probabilities
-            .outer_iter()
-            .zip(self.labels.y)
-            .map(|(row, &class)| self.labels.factors[class] * (1.0 - row.dot(&row)))
-            .sum();
-        let largest = self.labels.factors.iter().copied().fold(0.0, f64::max);
-        // Separable data can bring every probability to 0 or 1; the metric stays invertible.
-        (trace / ((classes - 1) as f64 * n as f64)).max(1e-12 * largest)
-    }
-}
 
 /// The objective on a line through a point.
+///
+/// The slope at the point is known from the gradient. What the loss adds further on is the
+/// difference of two sums over the same scores, and so is exact to rounding of the difference,
+/// where the scores of the direction are known to single precision only.
 pub(super) struct Line<'a, 'y> {
     point: &'a Point,
     direction: &'a Point,
     start: &'a Loss<'y>,
-    /// `½‖W + tD‖² = ½‖W‖² + t cross + ½ t² size2`.
-    cross: f64,
+    /// The slope of the objective at the point.
+    slope: f64,
+    /// The slope of the loss at the point, from the scores of the direction.
+    loss_slope: f64,
+    /// The squared norm of the direction's coefficients.
     size2: f64,
 }
 
@@ -99,36 +33,33 @@ impl<'a, 'y> Line<'a, 'y> {
         point: &'a Point,
         direction: &'a Point,
         start: &'a Loss<'y>,
+        slope: f64,
     ) -> Self {
-        let cross = space.inner(point, direction);
-        let size2 = space.inner(direction, direction);
-        Self { point, direction, start, cross, size2 }
+        let loss_slope = start.slope(direction);
+        Self {
+            point,
+            direction,
+            start,
+            slope,
+            loss_slope,
+            size2: space.inner(direction, direction),
+        }
     }
 
     /// The loss at step `t`, the change of the objective since step 0, and its slope.
     fn evaluate(&self, t: f64) -> (Loss<'y>, f64, f64) {
-        let Self { point, direction, start, cross, size2 } = *self;
-        let mut scores = &point.scores + &point.intercepts;
-        scores.scaled_add(t, &direction.scores);
-        scores += &(&direction.intercepts * t);
-        let loss = Loss::at(start.labels, scores);
-        let mut slope = 0.0;
-        for ((row, along), &class) in
-            loss.probabilities.outer_iter().zip(direction.scores.outer_iter()).zip(loss.labels.y)
-        {
-            let mut own = row.dot(&along) - along[class];
-            own += row.dot(&direction.intercepts) - direction.intercepts[class];
-            slope += loss.labels.factors[class] * own;
-        }
-        let change = loss.value - start.value + t * cross + 0.5 * t * t * size2;
-        (loss, change, slope + cross + t * size2)
+        let (loss, loss_slope) = self.start.along(self.point, self.direction, t);
+        let bend = loss.value - self.start.value - t * self.loss_slope;
+        let change = bend + t * self.slope + 0.5 * t * t * self.size2;
+        (loss, change, self.slope + (loss_slope - self.loss_slope) + t * self.size2)
     }
 
     /// A step that meets the Wolfe conditions, or close to the optimum, where the objective
     /// no longer resolves the change, the approximate ones of Hager and Zhang (2005, *SIAM J.
     /// Optim.* 16). Scores are linear in the step, so a trial costs the exponentials only.
     /// `None` when rounding hides every descent.
-    pub(super) fn search(&self, slope: f64) -> Option<(f64, Loss<'y>)> {
+    pub(super) fn search(&self) -> Option<(f64, Loss<'y>)> {
+        let slope = self.slope;
         let noise = 1e-12 * (1.0 + self.start.value.abs());
         let (mut low, mut high) = (0.0, f64::INFINITY);
         let mut t = 1.0;

@@ -6,26 +6,19 @@
 //! the same `s` in every direction. At the start, all probabilities equal, that is exact.
 
 use ndarray::linalg::general_mat_mul;
-use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis, Zip};
+use ndarray::{Array1, Array2, Axis, Zip};
 
+use super::rows::Rows;
 use crate::examples::Examples;
-use crate::numeric::{Cholesky, add_lower_gram, parallel_map};
+use crate::numeric::{Cholesky, add_lower_gram};
 
 /// Dimensions that are centred at a time, so that the part stays in the cache.
 const COLUMNS: usize = 128;
-
-/// Rows of the examples that are multiplied at a time where there are many: the parts, and so
-/// the order of additions, do not depend on the number of threads.
-pub(super) const ROWS: usize = 1_024;
 
 /// Rounds that bring an earlier head's coefficients into the span of the examples, and how
 /// little of a mean direction one leaves.
 const REFINEMENTS: usize = 3;
 const REFINED: f64 = 1e-7;
-
-/// How much longer a multiply-add takes here than where threads were weighed: a product with few
-/// columns waits for memory.
-const NARROW: u128 = 16;
 
 /// A set of coefficients, or a direction in which they change.
 #[derive(Clone)]
@@ -87,17 +80,17 @@ pub(super) struct Space<'a, 'x> {
     examples: &'a Examples<'x>,
     /// Mean embedding.
     mean: &'a Array1<f64>,
-    side: Side,
+    side: Side<'a, 'x>,
 }
 
-enum Side {
+enum Side<'a, 'x> {
     /// Fewer examples than dimensions. Neither `Z` nor `ZZᵀ` is kept: a small fit spends more
     /// on touching new memory than on making them again.
     Span,
     /// At least as many examples as dimensions.
     Full {
         /// `Z`, `[examples, dimensions]`.
-        z: Array2<f64>,
+        z: Rows<'a, 'x>,
         /// The lower triangle of `ZᵀZ`, `[dimensions, dimensions]`.
         scatter: Array2<f64>,
     },
@@ -113,15 +106,32 @@ pub(super) struct Preconditioned<'s, 'a, 'x> {
 }
 
 impl<'a, 'x> Space<'a, 'x> {
-    /// Chooses the smaller space for examples with the given mean.
-    pub(super) fn new(examples: &'a Examples<'x>, mean: &'a Array1<f64>) -> Self {
+    /// Chooses the smaller space for examples with the given mean, whose loss nowhere has a mean
+    /// curvature above `curvature`.
+    pub(super) fn new(examples: &'a Examples<'x>, mean: &'a Array1<f64>, curvature: f64) -> Self {
         let side = if examples.len() < examples.dimensions() {
             Side::Span
         } else {
-            let z = examples.centered(mean);
-            Side::Full { scatter: lower_scatter(&z), z }
+            let z = Rows::new(examples, mean, curvature);
+            Side::Full { scatter: z.lower_scatter(), z }
         };
         Self { examples, mean, side }
+    }
+
+    /// The space of some of the examples, the given rows, whose scatter is taken for a share of
+    /// the whole. `None` with fewer examples than dimensions.
+    pub(super) fn share<'b, 'y>(
+        &self,
+        examples: &'b Examples<'y>,
+        rows: &[usize],
+    ) -> Option<Space<'b, 'y>>
+    where
+        'a: 'b,
+    {
+        let Side::Full { z, scatter } = &self.side else { return None };
+        let scatter = scatter * (rows.len() as f64 / self.examples.len() as f64);
+        let side = Side::Full { z: z.share(examples, rows), scatter };
+        Some(Space { examples, mean: self.mean, side })
     }
 
     /// A point of this space where all coefficients are zero.
@@ -154,7 +164,7 @@ impl<'a, 'x> Space<'a, 'x> {
     /// Gives a direction the scores that [`Preconditioned::solve`] left out.
     pub(super) fn complete(&self, direction: &mut Point) {
         if let Side::Full { z, .. } = &self.side {
-            direction.scores = product(z, &direction.coordinates);
+            direction.scores = z.product(&direction.coordinates);
         }
     }
 
@@ -193,6 +203,42 @@ impl<'a, 'x> Space<'a, 'x> {
         }
     }
 
+    /// The point of these coefficients `[classes, dimensions]` or, where the examples span less
+    /// than all, of those in their span that give the same scores: `K A = Z W` solved by
+    /// refinement with another factor of `I + sK`, of a large s. `None` where it is singular.
+    pub(super) fn point(
+        &self,
+        coefficients: &Array2<f64>,
+        intercepts: Array1<f64>,
+    ) -> Option<Point> {
+        let wanted = coefficients.t().as_standard_layout().to_owned();
+        if let Side::Full { z, .. } = &self.side {
+            let scores = z.product(&wanted);
+            return Some(Point { coordinates: wanted, scores, intercepts });
+        }
+        let squares: f64 = self.parts().map(|z| dot(&z, &z)).sum();
+        let mean_size = squares / self.examples.len() as f64;
+        if mean_size <= 0.0 {
+            return Some(self.origin(intercepts));
+        }
+        let large = self.precondition(1.0 / (REFINED * mean_size))?;
+        let mut left = Array2::zeros((self.examples.len(), coefficients.nrows()));
+        for (z, w) in self.parts().zip(wanted.axis_chunks_iter(Axis(0), COLUMNS)) {
+            general_mat_mul(1.0, &z, &w, 1.0, &mut left);
+        }
+        let mut coordinates = Array2::zeros(left.dim());
+        let mut scores = left.clone();
+        for _ in 0..REFINEMENTS {
+            // (I + sK) D = s R gives K D = R - D / s: what is left then is D / s.
+            left *= large.curvature;
+            large.factor.solve(&mut left);
+            coordinates += &left;
+            left /= large.curvature;
+        }
+        scores -= &left;
+        Some(Point { coordinates, scores, intercepts })
+    }
+
     /// Factors the preconditioner for the mean curvature `curvature`; `None` if the data is
     /// scaled so badly that it is singular to working precision.
     pub(super) fn precondition(&self, curvature: f64) -> Option<Preconditioned<'_, 'a, 'x>> {
@@ -213,42 +259,6 @@ impl<'a, 'x> Space<'a, 'x> {
 }
 
 impl Preconditioned<'_, '_, '_> {
-    /// The point of these coefficients `[classes, dimensions]` or, where the examples span less
-    /// than all, of those in their span that give the same scores: `K A = Z W` solved by
-    /// refinement with another factor of `I + sK`, of a large s. `None` where it is singular.
-    pub(super) fn point(
-        &self,
-        coefficients: &Array2<f64>,
-        intercepts: Array1<f64>,
-    ) -> Option<Point> {
-        let space = self.space;
-        let wanted = coefficients.t().as_standard_layout().to_owned();
-        if let Side::Full { z, .. } = &space.side {
-            let scores = product(z, &wanted);
-            return Some(Point { coordinates: wanted, scores, intercepts });
-        }
-        let mean_size = self.trace / space.examples.len() as f64;
-        if mean_size <= 0.0 {
-            return Some(space.origin(intercepts));
-        }
-        let large = space.precondition(1.0 / (REFINED * mean_size))?;
-        let mut left = Array2::zeros((space.examples.len(), coefficients.nrows()));
-        for (z, w) in space.parts().zip(wanted.axis_chunks_iter(Axis(0), COLUMNS)) {
-            general_mat_mul(1.0, &z, &w, 1.0, &mut left);
-        }
-        let mut coordinates = Array2::zeros(left.dim());
-        let mut scores = left.clone();
-        for _ in 0..REFINEMENTS {
-            // (I + sK) D = s R gives K D = R - D / s: what is left then is D / s.
-            left *= large.curvature;
-            large.factor.solve(&mut left);
-            coordinates += &left;
-            left /= large.curvature;
-        }
-        scores -= &left;
-        Some(Point { coordinates, scores, intercepts })
-    }
-
     /// The curvature it was factored for.
     pub(super) fn curvature(&self) -> f64 {
         self.curvature
@@ -259,14 +269,47 @@ impl Preconditioned<'_, '_, '_> {
         self.trace
     }
 
+    /// Makes the scores of a point those of its coordinates, without what rounding added up.
+    pub(super) fn renew(&self, point: &mut Point) {
+        if let Side::Full { z, .. } = &self.space.side {
+            point.scores = z.exact_product(&point.coordinates);
+        }
+    }
+
     /// Gradient at a point whose loss has the derivative `residual` in the scores.
     pub(super) fn gradient(&self, point: &Point, residual: &Array2<f64>) -> Gradient {
         let mut coordinates = point.coordinates.clone();
         match &self.space.side {
             Side::Span => coordinates += residual,
-            Side::Full { z, .. } => add_transposed_product(z, residual, &mut coordinates),
+            Side::Full { z, .. } => coordinates += &z.exact_transposed_product(residual),
         }
         Gradient { coordinates, intercepts: residual.sum_axis(Axis(0)) }
+    }
+
+    /// How much a step changes the gradient that changes the derivative of the loss in the scores
+    /// to `residual` from that of `before`, or from zero.
+    pub(super) fn change(
+        &self,
+        step: &Point,
+        residual: &Array2<f64>,
+        before: Option<&Array2<f64>>,
+    ) -> Gradient {
+        let mut coordinates = step.coordinates.clone();
+        let mut intercepts = residual.sum_axis(Axis(0));
+        if let Some(before) = before {
+            intercepts -= &before.sum_axis(Axis(0));
+        }
+        match (&self.space.side, before) {
+            (Side::Full { z, .. }, _) => coordinates += &z.transposed_product(residual, before),
+            (Side::Span, None) => coordinates += residual,
+            (Side::Span, Some(before)) => {
+                Zip::from(&mut coordinates)
+                    .and(residual)
+                    .and(before)
+                    .for_each(|c, r, b| *c += r - b);
+            }
+        }
+        Gradient { coordinates, intercepts }
     }
 
     /// `M⁻¹` times a gradient; [`Space::complete`] finishes it.
@@ -290,47 +333,8 @@ impl Preconditioned<'_, '_, '_> {
     }
 }
 
-/// `Z B`, `[examples, classes]`.
-fn product(z: &Array2<f64>, b: &Array2<f64>) -> Array2<f64> {
-    let mut product = Array2::zeros((z.nrows(), b.ncols()));
-    let parts = z.axis_chunks_iter(Axis(0), ROWS);
-    let items: Vec<_> = parts.zip(product.axis_chunks_iter_mut(Axis(0), ROWS)).collect();
-    let cost = NARROW * (z.len() * b.ncols()) as u128;
-    parallel_map(items, cost, |(z, mut out): (ArrayView2<f64>, ArrayViewMut2<f64>)| {
-        general_mat_mul(1.0, &z, b, 0.0, &mut out);
-    });
-    product
-}
-
-/// `sum += Zᵀ R`, `[dimensions, classes]`.
-fn add_transposed_product(z: &Array2<f64>, residual: &Array2<f64>, sum: &mut Array2<f64>) {
-    let items = z.axis_chunks_iter(Axis(0), ROWS).zip(residual.axis_chunks_iter(Axis(0), ROWS));
-    let cost = NARROW * (z.len() * residual.ncols()) as u128;
-    let parts =
-        parallel_map(items.collect(), cost, |(z, r): (ArrayView2<f64>, ArrayView2<f64>)| {
-            z.t().dot(&r)
-        });
-    parts.iter().for_each(|part| *sum += part);
-}
-
-/// The lower triangle of `ZᵀZ`.
-fn lower_scatter(z: &Array2<f64>) -> Array2<f64> {
-    let (n, d) = z.dim();
-    let cost = n as u128 * (d * d) as u128 / 2;
-    let parts = z.axis_chunks_iter(Axis(0), 2 * ROWS).collect();
-    let mut parts = parallel_map(parts, cost, |z: ArrayView2<f64>| {
-        let mut products = Array2::zeros((d, d));
-        add_lower_gram(&mut products, z.reversed_axes());
-        products
-    })
-    .into_iter();
-    let mut sum = parts.next().unwrap_or_else(|| Array2::zeros((d, d)));
-    parts.for_each(|part| sum += &part);
-    sum
-}
-
 /// `Σ a b` over all entries.
-fn dot(a: &Array2<f64>, b: &Array2<f64>) -> f64 {
+pub(super) fn dot(a: &Array2<f64>, b: &Array2<f64>) -> f64 {
     match (a.as_slice(), b.as_slice()) {
         (Some(a), Some(b)) => ndarray::aview1(a).dot(&ndarray::aview1(b)),
         _ => Zip::from(a).and(b).fold(0.0, |total, &a, &b| total + a * b),
