@@ -27,14 +27,18 @@ def texts(count, seed):
     return [" ".join(draw.choices(WORDS, k=draw.randint(4, 120))) for _ in range(count)]
 
 
-def client(place, until, seed, times, refused):
+def client(place, model, until, seed, times, refused):
     connection = http.client.HTTPConnection(place.hostname, place.port)
-    bodies = [json.dumps({"inputs": text}) for text in texts(200, seed)]
+    path, bodies = "/embed", [{"inputs": text} for text in texts(200, seed)]
+    if model:
+        path = "/v1/embeddings"
+        bodies = [{"model": model, "input": body["inputs"]} for body in bodies]
+    bodies = [json.dumps(body) for body in bodies]
     headers = {"content-type": "application/json"}
     turn = 0
     while time.time() < until:
         start = time.perf_counter()
-        connection.request("POST", "/embed", bodies[turn % len(bodies)], headers)
+        connection.request("POST", path, bodies[turn % len(bodies)], headers)
         answer = connection.getresponse()
         answer.read()
         if answer.status == 200:
@@ -44,11 +48,11 @@ def client(place, until, seed, times, refused):
         turn += 1
 
 
-def process(url, until, seeds, out):
+def process(url, model, until, seeds, out):
     times, refused = [], []
     place = urllib.parse.urlparse(url)
     threads = [
-        threading.Thread(target=client, args=(place, until, seed, times, refused)) for seed in seeds
+        threading.Thread(target=client, args=(place, model, until, seed, times, refused)) for seed in seeds
     ]
     for thread in threads:
         thread.start()
@@ -63,6 +67,7 @@ def main():
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--openai", metavar="MODEL", help="ask by OpenAI's route, for this model")
     parser.add_argument("--write", help="write the texts and end")
     args = parser.parse_args()
     if args.write:
@@ -74,7 +79,8 @@ def main():
     out = multiprocessing.Queue()
     seeds = [list(range(i, args.clients, args.processes)) for i in range(args.processes)]
     workers = [
-        multiprocessing.Process(target=process, args=(args.url, until, part, out)) for part in seeds
+        multiprocessing.Process(target=process, args=(args.url, args.openai, until, part, out))
+        for part in seeds
     ]
     for worker in workers:
         worker.start()
