@@ -5,7 +5,7 @@ use offshoot::bundle::Manifest;
 use onnx_protobuf::TensorProto;
 
 use super::numbers::{matrix, row};
-use super::{FuseOptions, batch, calibrated, known, mixture};
+use super::{FuseOptions, batch, calibrated, known, mixture, neighbors};
 use crate::error::{Error, Result};
 use crate::graph::{Attribute, ElementType, Graph, Tensor, TensorData, TensorType, Value};
 use crate::shape;
@@ -26,6 +26,8 @@ pub(super) fn append(
     let exact = options.calibration.is_some();
     let mut probabilities = match &head.head {
         Head::Auto(head) => mixture::probabilities(g, x, head)?,
+        Head::NearestNeighbors(head) => neighbors::votes(g, x, head)?,
+        Head::Cache(head) => neighbors::cache(g, x, head)?,
         _ => {
             let logits = logits(g, x, head, exact)?;
             g.softmax(logits, -1)?
@@ -37,10 +39,11 @@ pub(super) fn append(
             calibrated::probabilities(g, probabilities, calibration, classes)
         })?;
     }
-    let probabilities = g.cast(probabilities, ElementType::Float32)?;
+    // Before rounding, which makes votes equal that are not.
     let index = TensorType::new(ElementType::Int64, vec![batch()]);
     let attributes = vec![Attribute::int("axis", -1), Attribute::int("keepdims", 0)];
     let index = g.push("ArgMax", &[probabilities], attributes, index)?;
+    let probabilities = g.cast(probabilities, ElementType::Float32)?;
     let names = names(g, head.head.classes().names())?;
     let label = TensorType::new(STRING, vec![batch()]);
     let label = g.push("Gather", &[names, index], vec![], label)?;
@@ -74,8 +77,7 @@ fn cut(g: &mut Graph, embedding: Value, manifest: &Manifest, width: usize) -> Re
 fn logits(g: &mut Graph, x: Value, head: &HeadFile, exact: bool) -> Result<Value> {
     let linear = head.head.linear_logits().ok_or_else(|| {
         Error::Head(format!(
-            "a head of the kind {} compares with every example it keeps and cannot be fused: learn \
-             one of another kind, such as auto",
+            "a head of the kind {} cannot be fused: learn one of another kind, such as auto",
             head.head.kind()
         ))
     })?;

@@ -4,6 +4,7 @@ mod calibrated;
 mod classifier;
 mod known;
 mod mixture;
+mod neighbors;
 mod numbers;
 mod weights;
 
@@ -76,15 +77,16 @@ pub struct Fused {
 /// where there is one, `offshoot.prompt`, `offshoot.calibration` (JSON), and of a rejection
 /// `offshoot.known_threshold` and `offshoot.false_accepts`.
 ///
+/// Heads that compare with their examples (nearest-neighbors, cache, and auto where it has curved
+/// members) bring the embeddings of these into the file.
+///
 /// The graph is the bundle's: one that was imported with
 /// [`Lowering::OnnxRuntime`](crate::graph::Lowering::OnnxRuntime) keeps ONNX Runtime's own
 /// operators.
 ///
 /// # Errors
-/// [`Error::Head`] when the head belongs to another encoder or is of a kind that votes among
-/// its examples (nearest-neighbors, cache), or calibration or rejection are of other classes or
-/// dimensions; [`Error::Archive`] when something
-/// stands at `output` and overwriting was not allowed, or the file would pass 2 GiB;
+/// [`Error::Head`] when the head belongs to another encoder, or calibration or rejection are of
+/// other classes or dimensions; [`Error::Archive`] when something stands at `output` and overwriting was not allowed, or the file would pass 2 GiB;
 /// [`Error::Runtime`] when the bundle is damaged; [`Error::Io`]; [`Error::Interrupted`]. On
 /// every error `output` is as it was before.
 pub fn fuse(

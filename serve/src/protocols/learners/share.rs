@@ -70,8 +70,7 @@ pub(super) async fn onnx(
             |error| match error {
                 offshoot_export::Error::Head(_) => Fault::new(
                     Kind::Conflict,
-                    "this head cannot be fused with the bundle: it votes among its examples, or \
-                     the bundle was replaced",
+                    "this head cannot be fused with the bundle, which was replaced",
                 ),
                 other => Fault::internal(other),
             },
