@@ -23,7 +23,8 @@ Examples:
 
 Any ONNX Runtime, in any language, then needs token ids and their mask and gives `label`, \
 `label_index`, `probabilities` and `embedding`, and with --false-accepts `known` and \
-`known_score`; the file holds the embeddings of the examples then. The tokenizer is in the bundle; `offshoot unpack` \
+`known_score`. With --false-accepts, and of the heads nearest-neighbors, cache and most of auto, \
+the file holds the embeddings of the examples. The tokenizer is in the bundle; `offshoot unpack` \
 writes it as tokenizer.json.";
 
 /// Write an encoder and a head as one plain ONNX file
@@ -63,7 +64,7 @@ pub(crate) fn run(args: Args) -> Result {
              label; the file gives the head's own answers",
         );
     }
-    let rejection = args.caution.rejection(learner.as_ref())?;
+    let rejection = args.caution.rejection(learner.as_ref(), &head.encoder)?;
     let options = FuseOptions {
         overwrite: true,
         stop: Some(interrupt.flag()),

@@ -1,4 +1,4 @@
-//! Reading examples back, each column checked.
+//! Examples from a Parquet file, each column checked.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -13,19 +13,16 @@ use offshoot::adapters::EncoderTag;
 use offshoot::learner::NewExample;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
-use super::ENCODER;
+use super::{ENCODER, UNKNOWN_WIDTH};
 use crate::error::{Error, Result};
 use crate::tables::parquet::{builder, contained, is_text};
 
 /// Rows decoded at once.
 const BATCH: usize = 256;
 
-/// Examples of a Parquet file that [`ExampleWriter`](super::ExampleWriter) or another program
-/// wrote, in order; ends after the first error. `label`, `weight`, `time`, `source` and `text`
-/// may be missing; `embedding` may be a list of any kind.
-pub struct ExampleReader {
+/// Rows of a Parquet file.
+pub(super) struct Rows {
     path: PathBuf,
-    encoder: Option<EncoderTag>,
     reader: ParquetRecordBatchReader,
     dimensions: usize,
     held: VecDeque<NewExample>,
@@ -33,20 +30,12 @@ pub struct ExampleReader {
     over: bool,
 }
 
-impl std::fmt::Debug for ExampleReader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ExampleReader").field("path", &self.path).finish_non_exhaustive()
-    }
-}
-
-impl ExampleReader {
-    /// Opens a file whose embeddings have so many dimensions, or as many as its own metadata
-    /// say.
-    ///
-    /// # Errors
-    /// [`Error::Io`]; [`Error::Table`] for a file that is damaged, has no embeddings or does
-    /// not say how wide they are.
-    pub fn open(path: &Path, dimensions: Option<usize>) -> Result<Self> {
+impl Rows {
+    /// The rows of a file, and whose embeddings they hold where it says so.
+    pub(super) fn open(
+        path: &Path,
+        dimensions: Option<usize>,
+    ) -> Result<(Self, Option<EncoderTag>)> {
         let bad = |reason: String| table(path, reason);
         let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
         let builder = builder(file).map_err(bad)?;
@@ -59,9 +48,7 @@ impl ExampleReader {
             .transpose()
             .map_err(|error| bad(format!("its encoder cannot be read ({error})")))?;
         let own = encoder.as_ref().map(|encoder| encoder.dimensions);
-        let dimensions = dimensions.or(own).ok_or_else(|| {
-            bad("it does not say whose embeddings it holds; give a learner that exists".into())
-        })?;
+        let dimensions = dimensions.or(own).ok_or_else(|| bad(UNKNOWN_WIDTH.into()))?;
         let names: Vec<String> =
             builder.schema().fields().iter().map(|field| field.name().clone()).collect();
         if !names.iter().any(|name| name == "embedding") {
@@ -72,13 +59,8 @@ impl ExampleReader {
         }
         let reader = contained(|| builder.with_batch_size(BATCH).build()).map_err(bad)?;
         let path = path.to_owned();
-        Ok(Self { path, encoder, reader, dimensions, held: VecDeque::new(), done: 0, over: false })
-    }
-
-    /// Whose embeddings these are, if the file says so.
-    #[must_use]
-    pub fn encoder(&self) -> Option<&EncoderTag> {
-        self.encoder.as_ref()
+        let rows = Self { path, reader, dimensions, held: VecDeque::new(), done: 0, over: false };
+        Ok((rows, encoder))
     }
 
     /// Reads some more; false at the end.
@@ -94,7 +76,7 @@ impl ExampleReader {
     }
 }
 
-impl Iterator for ExampleReader {
+impl Iterator for Rows {
     type Item = Result<NewExample>;
 
     fn next(&mut self) -> Option<Self::Item> {
