@@ -48,7 +48,7 @@ needs neither.";
 /// What is said when the work is interrupted.
 const INTERRUPTED: &str = "nothing was written";
 
-/// Learn classes from labelled examples
+/// Learn classes, numbers or several labels from labelled examples
 ///
 /// Embeds the examples and fits a head, a small file that belongs to this one encoder. The
 /// head remembers the prompt and the dimensions, so `predict` and `evaluate` need not be told.
@@ -78,7 +78,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "balanced|LABEL=WEIGHT,…")]
     class_weights: Option<Weights>,
     /// Also write what gives sets of labels with a guaranteed coverage (conformal prediction),
-    /// for `predict --coverage`
+    /// for `predict --coverage`; of few examples it holds their embeddings
     #[arg(long, value_name = "FILE")]
     conformal: Option<PathBuf>,
     /// Also write what tells inputs of no known class, for `predict --false-accepts`; it holds the

@@ -58,6 +58,9 @@ fn numbers_are_learned_predicted_and_measured() {
     assert_eq!((lines.len(), lines[0]), (3, "row,value"));
     assert_eq!(lines[1], format!("1,{}", value(0, "value")));
 
+    let run = place.offshoot(&["fuse", bundle(), "p.head", "-o", "p.onnx"]).assert().success();
+    assert!(stderr(&run).contains("outputs embedding, value"), "{}", stderr(&run));
+
     let evaluate = ["evaluate", bundle(), "p.head", "prices.csv", "--target", "price", "--json"];
     let report = json(&place, &[&evaluate[..], &["--coverage", "0.5"]].concat());
     assert!(report["r2"].as_f64().unwrap() > 0.8, "{report}");
@@ -144,6 +147,10 @@ fn several_labels_are_learned_predicted_and_measured() {
     assert!(rows[0]["scores"]["good"].as_f64() > rows[0]["scores"]["story"].as_f64());
     let run = place.offshoot(&["predict", bundle(), "t.head", "new.txt"]).assert().success();
     assert_eq!(stdout(&run), "row,labels\n1,good\n2,\n3,good|story\n");
+
+    let run = place.offshoot(&["fuse", bundle(), "t.head", "-o", "t.onnx"]).assert().success();
+    assert!(stderr(&run).contains("2 labels"), "{}", stderr(&run));
+    assert!(stderr(&run).contains("outputs embedding, labels, scores"), "{}", stderr(&run));
 
     let evaluate = [&["evaluate", bundle(), "t.head", "tags.csv"][..], &several].concat();
     let report = json(&place, &[&evaluate[..], &["--json"]].concat());

@@ -1,11 +1,12 @@
 //! A head as operators after the embedding.
 
+use offshoot::adapters::calibration::Calibration;
 use offshoot::adapters::{Head, HeadFile};
 use offshoot::bundle::Manifest;
 use onnx_protobuf::TensorProto;
 
 use super::numbers::{matrix, row};
-use super::{FuseOptions, batch, calibrated, known, mixture, neighbors};
+use super::{AnyHead, FuseOptions, batch, calibrated, known, mixture, neighbors, others};
 use crate::error::{Error, Result};
 use crate::graph::{Attribute, ElementType, Graph, Tensor, TensorData, TensorType, Value};
 use crate::shape;
@@ -13,27 +14,59 @@ use crate::shape;
 /// ONNX's code of strings.
 const STRING: ElementType = ElementType::Other(8);
 
+/// What a head gives, by name.
+type Results = Vec<(&'static str, Value)>;
+
 /// Appends `head` to `embedding` `[batch, width]`, makes its results outputs, and returns the
 /// names of all outputs.
 pub(super) fn append(
     g: &mut Graph,
     embedding: Value,
     manifest: &Manifest,
-    head: &HeadFile,
+    head: AnyHead<'_>,
     options: &FuseOptions,
 ) -> Result<Vec<String>> {
-    let x = cut(g, embedding, manifest, head.encoder.dimensions)?;
-    let exact = options.calibration.is_some();
+    let x = cut(g, embedding, manifest, head.encoder().dimensions)?;
+    if options.calibration.is_some() && !matches!(head, AnyHead::Classes(_)) {
+        return Err(Error::Head(
+            "it is no head of classes and has no probabilities to calibrate".to_owned(),
+        ));
+    }
+    let mut results = match head {
+        AnyHead::Classes(head) => classes(g, x, head, options.calibration.as_ref())?,
+        AnyHead::Numbers(head) => others::numbers(g, x, &head.fitted)?,
+        AnyHead::Labels(head) => others::labels(g, x, &head.fitted)?,
+    };
+    if let Some(rejection) = &options.rejection {
+        let (score, known) = g.in_scope("known", |g| known::answer(g, x, rejection))?;
+        results.extend([("known", known), ("known_score", score)]);
+    }
+    let mut outputs = vec!["embedding".to_owned()];
+    for (name, value) in results {
+        g.free_name(name);
+        g.output(name, value)?;
+        outputs.push(name.to_owned());
+    }
+    Ok(outputs)
+}
+
+/// The most likely class of embeddings `x` `[batch, dimensions]`, and the probability of each.
+fn classes(
+    g: &mut Graph,
+    x: Value,
+    head: &HeadFile,
+    calibration: Option<&Calibration>,
+) -> Result<Results> {
     let mut probabilities = match &head.head {
         Head::Auto(head) => mixture::probabilities(g, x, head)?,
         Head::NearestNeighbors(head) => neighbors::votes(g, x, head)?,
         Head::Cache(head) => neighbors::cache(g, x, head)?,
         _ => {
-            let logits = logits(g, x, head, exact)?;
+            let logits = logits(g, x, head, calibration.is_some())?;
             g.softmax(logits, -1)?
         }
     };
-    if let Some(calibration) = &options.calibration {
+    if let Some(calibration) = calibration {
         let classes = head.head.classes().len();
         probabilities = g.in_scope("calibration", |g| {
             calibrated::probabilities(g, probabilities, calibration, classes)
@@ -47,20 +80,7 @@ pub(super) fn append(
     let names = names(g, head.head.classes().names())?;
     let label = TensorType::new(STRING, vec![batch()]);
     let label = g.push("Gather", &[names, index], vec![], label)?;
-
-    let mut results =
-        vec![("label", label), ("label_index", index), ("probabilities", probabilities)];
-    if let Some(rejection) = &options.rejection {
-        let (score, known) = g.in_scope("known", |g| known::answer(g, x, rejection))?;
-        results.extend([("known", known), ("known_score", score)]);
-    }
-    let mut outputs = vec!["embedding".to_owned()];
-    for (name, value) in results {
-        g.free_name(name);
-        g.output(name, value)?;
-        outputs.push(name.to_owned());
-    }
-    Ok(outputs)
+    Ok(vec![("label", label), ("label_index", index), ("probabilities", probabilities)])
 }
 
 /// The leading dimensions, of unit length again where the encoder's embeddings are.

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod neighbors;
+mod others;
 #[path = "../published/mod.rs"]
 mod published;
 mod support;

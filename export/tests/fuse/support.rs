@@ -5,7 +5,7 @@ use std::path::Path;
 use ndarray::{Array2, s};
 use offshoot::adapters::{Classes, EncoderTag, Head, HeadFile, HeadKind};
 use offshoot::{EmbedOptions, Encoder, Prompt};
-use ort::session::Session;
+use ort::session::{Session, SessionOutputs};
 use ort::value::TensorRef;
 
 use crate::common;
@@ -67,14 +67,23 @@ pub(crate) struct Answers {
     pub(crate) known: Option<Vec<(bool, f32)>>,
 }
 
-pub(crate) fn run(file: &Path, encoder: &Encoder, width: usize) -> Answers {
-    let mut session = Session::builder(common::engine().environment())
+pub(crate) fn session(file: &Path) -> Session {
+    Session::builder(common::engine().environment())
         .unwrap()
         .with_intra_threads(1)
         .unwrap()
         .commit_from_file(file)
-        .unwrap();
-    let options = EmbedOptions { prompt: Prompt::None, ..Default::default() };
+        .unwrap()
+}
+
+/// What a session gives for the texts.
+pub(crate) fn with_outputs<T>(
+    session: &mut Session,
+    encoder: &Encoder,
+    prompt: &Prompt,
+    take: impl FnOnce(&SessionOutputs<'_>) -> T,
+) -> T {
+    let options = EmbedOptions { prompt: prompt.clone(), ..Default::default() };
     let rows: Vec<Vec<u32>> =
         TEXTS.iter().map(|text| encoder.tokenize(text, &options).unwrap().ids).collect();
     let tokens = rows.iter().map(Vec::len).max().unwrap();
@@ -91,6 +100,14 @@ pub(crate) fn run(file: &Path, encoder: &Encoder, width: usize) -> Answers {
     let mask =
         TensorRef::from_array_view(([rows.len(), tokens], mask.as_slice().unwrap())).unwrap();
     let outputs = session.run(ort::inputs!["input_ids" => ids, "attention_mask" => mask]).unwrap();
+    take(&outputs)
+}
+
+pub(crate) fn run(file: &Path, encoder: &Encoder, width: usize) -> Answers {
+    with_outputs(&mut session(file), encoder, &Prompt::None, |outputs| answers(outputs, width))
+}
+
+fn answers(outputs: &SessionOutputs<'_>, width: usize) -> Answers {
     let labels: Vec<String> =
         outputs["label"].try_extract_strings().unwrap().1.into_iter().collect();
     let (shape, values) = outputs["probabilities"].try_extract_tensor::<f32>().unwrap();
