@@ -4,6 +4,7 @@ mod atomic;
 mod container;
 mod drift;
 mod fitted;
+mod kind;
 mod statistics;
 mod tensors;
 
@@ -19,6 +20,7 @@ use crate::head::{Head, HeadKind};
 
 pub use drift::DriftFile;
 pub use fitted::{ConformalFile, Fitted, FittedFile, MultiLabelFile, OpenSetFile, RegressionFile};
+pub use kind::FileKind;
 pub use statistics::StatisticsFile;
 
 use container::{Container, HEAD, MAX_BYTES, Problem, VERSION};

@@ -124,7 +124,7 @@ pub use classes::Classes;
 pub use classifier::Classifier;
 pub use error::{Error, Result};
 pub use file::{
-    ConformalFile, DriftFile, EncoderTag, Fitted, FittedFile, HeadFile, MultiLabelFile,
+    ConformalFile, DriftFile, EncoderTag, FileKind, Fitted, FittedFile, HeadFile, MultiLabelFile,
     OpenSetFile, RegressionFile, StatisticsFile,
 };
 pub use head::{Head, HeadKind, LinearLogits};

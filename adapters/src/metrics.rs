@@ -4,6 +4,7 @@ mod confusion;
 mod learning_curve;
 mod multi_label;
 mod probability;
+mod regression;
 mod reliability;
 mod report;
 pub mod svg;
@@ -12,6 +13,7 @@ pub use confusion::ConfusionMatrix;
 pub use learning_curve::{LearningCurve, LearningPoint, LearningSeries};
 pub use multi_label::MultiLabelReport;
 pub use probability::{ProbabilityReport, brier_score, log_loss};
+pub use regression::RegressionReport;
 pub use reliability::{ReliabilityBin, ReliabilityDiagram};
 pub use report::{ClassScores, ClassificationReport};
 

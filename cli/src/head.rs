@@ -10,7 +10,7 @@ use ndarray::{Array2, ArrayView2};
 use offshoot::learner::Store;
 use offshoot::{EmbedOptions, Encoder, Learner, Prompt};
 use offshoot_adapters::semi_supervised::SemiSupervisedHead;
-use offshoot_adapters::{Error, HeadFile};
+use offshoot_adapters::{EncoderTag, Error, Fitted, FittedFile, HeadFile};
 
 use crate::encoder::{EncoderArgs, Truncate};
 use crate::failure::{Failure, Result};
@@ -50,26 +50,65 @@ impl Classifier {
             (file, learner.encoder().clone(), Some(learner), smoothed)
         } else {
             let file = HeadFile::load(head)?;
-            let wanted = encoder.digest(bundle)?;
-            if file.encoder.digest != wanted {
-                return Err(Error::OtherEncoder {
-                    path: head.to_owned(),
-                    encoder: file.encoder.name,
-                    found: file.encoder.digest,
-                    wanted,
-                }
-                .into());
-            }
-            (file, encoder.open(bundle)?, None, None)
+            let encoder = open_encoder(bundle, head, &file.encoder, encoder)?;
+            (file, encoder, None, None)
         };
-        let width = file.encoder.dimensions;
-        let options = EmbedOptions {
-            prompt: file.encoder.prompt.clone().map_or(Prompt::None, Prompt::Text),
-            dimensions: NonZeroUsize::new(width).filter(|_| width != encoder.dimensions()),
-            truncation: truncate.into(),
-            ..EmbedOptions::default()
-        };
+        let options = embed_options(&file.encoder, &encoder, truncate);
         Ok(Self { encoder, file, options, learner, smoothed })
+    }
+}
+
+/// A head of numbers or of several labels and its encoder, open, and how inputs are embedded.
+#[derive(Debug)]
+pub(crate) struct Opened<T> {
+    pub(crate) encoder: Encoder,
+    pub(crate) fitted: T,
+    pub(crate) options: EmbedOptions,
+}
+
+impl<T: Fitted> Opened<T> {
+    /// Opens a head and its encoder; one of another encoder is refused before that is opened.
+    pub(crate) fn open(
+        bundle: &Path,
+        head: &Path,
+        encoder: &EncoderArgs,
+        truncate: Truncate,
+    ) -> Result<Self> {
+        let file = FittedFile::<T>::load(head)?;
+        let encoder = open_encoder(bundle, head, &file.encoder, encoder)?;
+        let options = embed_options(&file.encoder, &encoder, truncate);
+        Ok(Self { encoder, fitted: file.fitted, options })
+    }
+}
+
+/// Opens the encoder that a head belongs to, and refuses another one before it is opened.
+fn open_encoder(
+    bundle: &Path,
+    head: &Path,
+    tag: &EncoderTag,
+    encoder: &EncoderArgs,
+) -> Result<Encoder> {
+    let wanted = encoder.digest(bundle)?;
+    if tag.digest != wanted {
+        return Err(Error::OtherEncoder {
+            path: head.to_owned(),
+            encoder: tag.name.clone(),
+            found: tag.digest.clone(),
+            wanted,
+        }
+        .into());
+    }
+    encoder.open(bundle)
+}
+
+/// How a head wants inputs embedded.
+fn embed_options(tag: &EncoderTag, encoder: &Encoder, truncate: Truncate) -> EmbedOptions {
+    let width = tag.dimensions;
+    EmbedOptions {
+        prompt: tag.prompt.clone().map_or(Prompt::None, Prompt::Text),
+        dimensions: NonZeroUsize::new(width).filter(|_| width != encoder.dimensions()),
+        truncation: truncate.into(),
+        ..EmbedOptions::default()
     }
 }
 

@@ -24,6 +24,7 @@ mod csv;
 mod encoder;
 mod failure;
 mod files;
+mod goal;
 mod head;
 mod inputs;
 mod interrupt;

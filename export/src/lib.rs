@@ -21,5 +21,5 @@ pub mod quantize;
 pub mod training;
 
 pub use error::{Error, Result};
-pub use fuse::{FuseOptions, Fused, Rejection, fuse};
+pub use fuse::{AnyHead, FuseOptions, Fused, Rejection, fuse};
 pub use import::{ImportOptions, Imported, Progress, import};

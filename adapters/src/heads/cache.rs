@@ -258,6 +258,24 @@ impl CacheHead {
     pub fn scale(&self) -> f64 {
         self.scale
     }
+
+    /// The examples of unit length, `[examples, dimensions]`, those of zeros as they are.
+    #[must_use]
+    pub fn examples(&self) -> &Array2<f64> {
+        &self.keys
+    }
+
+    /// The class of each example.
+    #[must_use]
+    pub fn labels(&self) -> &[usize] {
+        &self.y
+    }
+
+    /// `mₖ`, the mean direction of each class, `[classes, dimensions]`.
+    #[must_use]
+    pub fn means(&self) -> &Array2<f64> {
+        &self.means
+    }
 }
 
 impl Classifier for CacheHead {

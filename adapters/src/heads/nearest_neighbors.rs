@@ -246,6 +246,19 @@ impl NearestNeighborsHead {
     pub fn metric(&self) -> Metric {
         self.keys.metric
     }
+
+    /// The examples that others are compared with, `[examples, dimensions]`: of unit length for
+    /// the cosine, those of zeros as they are.
+    #[must_use]
+    pub fn examples(&self) -> &Array2<f64> {
+        &self.keys.x
+    }
+
+    /// The class of each example.
+    #[must_use]
+    pub fn labels(&self) -> &[usize] {
+        &self.keys.y
+    }
 }
 
 impl Classifier for NearestNeighborsHead {

@@ -1,43 +1,43 @@
 //! `offshoot evaluate`: how good a head is on labelled examples.
 
-use std::path::{Path, PathBuf};
+mod classes;
+mod labels;
+mod values;
 
-use ndarray::{Array2, ArrayView2, Axis};
-use offshoot_adapters::metrics::{
-    ClassScores, ClassificationReport, ConfusionMatrix, ProbabilityReport, ReliabilityDiagram, svg,
-};
-use offshoot_adapters::most_likely;
-use serde_json::{Value, json};
+use std::path::PathBuf;
 
+use ndarray::ArrayView2;
+use offshoot::{EmbedOptions, Encoder};
+use offshoot_adapters::FileKind;
+
+use crate::caution::SetArgs;
 use crate::encoder::{EncoderArgs, Truncate};
-use crate::failure::{Code, Failure, Result};
-use crate::files;
-use crate::head::Classifier;
-use crate::inputs::{self, Embedder, InputArgs, LabelArgs};
+use crate::failure::{Failure, Result};
+use crate::files::shell_path;
+use crate::goal::GoalArgs;
+use crate::inputs::{self, Embedder, InputArgs, LabelArgs, Row, Rows};
 use crate::interrupt::{Ending, Interrupt};
-use crate::output;
-use crate::progress::{Progress, grouped};
+use crate::progress::Progress;
 
 const EXAMPLES: &str = "\
 Examples:
   offshoot evaluate minilm.offshoot movies.head test.csv
   offshoot evaluate minilm.offshoot movies.head test.csv --json | jq .accuracy
   offshoot evaluate minilm.offshoot mail.learner test.csv --figures figures/
+  offshoot evaluate minilm.offshoot mail.learner test.csv --coverage 0.9
+  offshoot evaluate minilm.offshoot prices.head test.csv --target price
+  offshoot evaluate minilm.offshoot topics.head test.csv --label-separator ';'
 
 Use examples that the head has not learned from: on those that it has, every head looks better \
 than it is.";
-
-/// Most classes whose whole confusion matrix is in the JSON.
-const DENSE_CLASSES: usize = 1000;
-
-/// Most probabilities that are kept to be judged together, 512 MB of them.
-const MOST_PROBABILITIES: usize = 1 << 26;
 
 /// Measure a head or a learner on labelled examples
 ///
 /// Prints accuracy, precision, recall and F1 of each class, the confusion matrix, and how far
 /// the probabilities can be trusted: log loss, Brier score, and the expected calibration error,
-/// the mean distance between what the head says of itself and how often it is right.
+/// the mean distance between what the head says of itself and how often it is right. Of a head of
+/// numbers, R² and the root mean squared and mean absolute errors; of one of several labels,
+/// precision, recall and F1 of each, over all decisions (micro) and over the labels (macro).
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -52,9 +52,12 @@ pub(crate) struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Also draw the confusion matrix and the reliability diagram, as SVG, into this folder
+    /// Also draw the confusion matrix and the reliability diagram, as SVG, into this folder; of a
+    /// head of classes
     #[arg(long, value_name = "FOLDER")]
     figures: Option<PathBuf>,
+    #[command(flatten)]
+    sets: SetArgs,
     /// What is done with texts that are too long for the encoder
     #[arg(long, value_enum, value_name = "cut|error", default_value_t)]
     truncate: Truncate,
@@ -63,101 +66,96 @@ pub(crate) struct Args {
     #[command(flatten)]
     label: LabelArgs,
     #[command(flatten)]
+    goal: GoalArgs,
+    #[command(flatten)]
     encoder: EncoderArgs,
 }
 
+/// What is said when the work is interrupted.
+const INTERRUPTED: &str = "there is no result";
+
 pub(crate) fn run(args: Args) -> Result {
     let interrupt = Interrupt::listen();
+    let kind = FileKind::of(&args.head)?;
+    let separator = args.check(kind)?;
     let reads = EncoderArgs::manifest(&args.bundle)?;
-    let mut rows = args.input.open(&reads, Some(&args.examples), Some(&args.label))?;
-    let classifier = Classifier::open(&args.bundle, &args.head, &args.encoder, args.truncate)?;
-    let (encoder, head) = (&classifier.encoder, &classifier.file.head);
-    let classes = head.classes();
-    let (mut truth, mut predicted) = (Vec::new(), Vec::new());
-    let mut probabilities = Some(Vec::new());
-    let mut embedder = Embedder::new(encoder, &classifier.options);
-    let mut progress = Progress::start("Evaluating", rows.unit(), rows.len_hint());
-    loop {
-        let ending = Ending::saying("there is no result");
-        let chunk = interrupt.at_once(ending, || inputs::next_chunk(&mut rows))?;
-        if chunk.is_empty() {
-            break;
+    let label = args.goal.column(&args.label);
+    let rows = args.input.open(&reads, Some(&args.examples), Some(&label))?;
+    let work = Work { rows, interrupt };
+    match (kind, separator) {
+        (Some(FileKind::Regression), _) => values::run(&args, work),
+        (Some(FileKind::MultiLabel), Some(separator)) => labels::run(&args, work, separator),
+        _ => classes::run(&args, work),
+    }
+}
+
+impl Args {
+    /// Whether the options fit the kind of head; gives what parts several labels.
+    fn check(&self, kind: Option<FileKind>) -> Result<Option<&str>> {
+        let head = shell_path(&self.head);
+        let classes = !matches!(kind, Some(FileKind::Regression | FileKind::MultiLabel));
+        let wrong = match kind {
+            Some(FileKind::Regression) if self.goal.target.is_none() => {
+                Some("a head of numbers; name their column by --target")
+            }
+            Some(FileKind::MultiLabel) if self.goal.label_separator.is_none() => {
+                Some("a head of several labels; say what parts them by --label-separator")
+            }
+            Some(FileKind::MultiLabel) if self.sets.coverage.is_some() => {
+                Some("a head of several labels, which gives no sets; leave --coverage out")
+            }
+            _ if !classes && (self.figures.is_some() || self.sets.conformal.is_some()) => {
+                Some("no head of classes; leave --figures and --conformal out")
+            }
+            _ if classes && (self.goal.target.is_some() || self.goal.label_separator.is_some()) => {
+                Some("a head of classes; leave --target and --label-separator out")
+            }
+            _ => None,
+        };
+        match wrong {
+            Some(wrong) => Err(Failure::usage(format!("{head} is {wrong}"))),
+            None => Ok(self.goal.label_separator.as_deref()),
         }
-        for row in &chunk {
-            let label = inputs::label(row)?;
-            truth.push(classes.index(label).ok_or_else(|| {
-                Failure::data(format!(
-                    "{} has the label {label:?}, which the head does not know; it knows {}",
-                    row.name(),
-                    known(classes.names())
-                ))
-            })?);
+    }
+}
+
+/// Examples on their way through the encoder.
+struct Work {
+    rows: Rows,
+    interrupt: Interrupt,
+}
+
+impl Work {
+    /// Embeds the examples in parts and has each judged.
+    fn each_part(
+        self,
+        encoder: &Encoder,
+        options: &EmbedOptions,
+        mut judge: impl FnMut(&[Row], ArrayView2<'_, f32>) -> Result,
+    ) -> Result {
+        let Self { mut rows, interrupt } = self;
+        let mut embedder = Embedder::new(encoder, options);
+        let mut progress = Progress::start("Evaluating", rows.unit(), rows.len_hint());
+        let mut any = false;
+        loop {
+            let ending = Ending::saying(INTERRUPTED);
+            let chunk = interrupt.at_once(ending, || inputs::next_chunk(&mut rows))?;
+            if chunk.is_empty() {
+                break;
+            }
+            any = true;
+            let embeddings = embedder.embed(&chunk)?;
+            judge(&chunk, embeddings.vectors())?;
+            progress.set(rows.position());
+            interrupt.check(INTERRUPTED)?;
         }
-        let embeddings = embedder.embed(&chunk)?;
-        let proba = classifier.predict_proba(embeddings.vectors())?;
-        predicted.extend(proba.outer_iter().map(|row| most_likely(row).0));
-        keep(&mut probabilities, proba);
-        progress.set(rows.position());
-        interrupt.check("there is no result")?;
+        drop(progress);
+        embedder.note();
+        match any {
+            true => Ok(()),
+            false => Err(Failure::data("there are no examples; give labelled ones")),
+        }
     }
-    drop(progress);
-    embedder.note();
-    if truth.is_empty() {
-        return Err(Failure::data("there are no examples; give labelled ones"));
-    }
-    let confusion = ConfusionMatrix::new(classes, &truth, &predicted)?;
-    let report = ClassificationReport::from(&confusion);
-    let proba = probabilities.map(|parts| joined(&parts)).transpose()?;
-    let trust = proba.as_ref().map(|p| ProbabilityReport::new(p.view(), &truth)).transpose()?;
-    if let Some(folder) = &args.figures {
-        draw(folder, &confusion, proba.as_ref(), &truth)?;
-    }
-    if args.json {
-        return output::print_json(
-            &to_json(&report, &confusion, trust.as_ref(), truth.len()),
-            true,
-        );
-    }
-    let trust = trust.map(|trust| format!("\n{trust}")).unwrap_or_default();
-    output::print(&format!(
-        "accuracy {:.2} % on {} examples ({} head)\n\n{report}\nrows: the true class, columns: the \
-         predicted one\n{confusion}{trust}",
-        100.0 * report.accuracy,
-        grouped(truth.len() as u64),
-        head.kind()
-    ))
-}
-
-/// Keeps probabilities until there are too many, and then none.
-fn keep(parts: &mut Option<Vec<Array2<f64>>>, next: Array2<f64>) {
-    let Some(kept) = parts else { return };
-    kept.push(next);
-    if kept.iter().map(Array2::len).sum::<usize>() > MOST_PROBABILITIES {
-        *parts = None;
-    }
-}
-
-fn joined(parts: &[Array2<f64>]) -> Result<Array2<f64>> {
-    let views: Vec<ArrayView2<'_, f64>> = parts.iter().map(|part| part.view()).collect();
-    ndarray::concatenate(Axis(0), &views)
-        .map_err(|error| Failure::new(Code::Bug, error.to_string()))
-}
-
-/// Writes `confusion.svg` and, where the probabilities were kept, `reliability.svg`.
-fn draw(
-    folder: &Path,
-    confusion: &ConfusionMatrix,
-    probabilities: Option<&Array2<f64>>,
-    truth: &[usize],
-) -> Result {
-    std::fs::create_dir_all(folder).map_err(|error| Failure::io("create", folder, &error))?;
-    files::write(&folder.join("confusion.svg"), svg::confusion_matrix(confusion).as_bytes())?;
-    if let Some(probabilities) = probabilities {
-        let diagram = ReliabilityDiagram::new(probabilities.view(), truth)?;
-        let figure = svg::reliability_diagram(&diagram);
-        files::write(&folder.join("reliability.svg"), figure.as_bytes())?;
-    }
-    Ok(())
 }
 
 fn known(names: &[String]) -> String {
@@ -166,42 +164,4 @@ fn known(names: &[String]) -> String {
         shown.push(format!("and {} more", names.len() - 8));
     }
     shown.join(", ")
-}
-
-fn to_json(
-    report: &ClassificationReport,
-    confusion: &ConfusionMatrix,
-    trust: Option<&ProbabilityReport>,
-    examples: usize,
-) -> Value {
-    let scores = |s: &ClassScores| json!({"precision": s.precision, "recall": s.recall, "f1": s.f1, "support": s.support});
-    let classes: Vec<Value> = report
-        .classes
-        .names()
-        .iter()
-        .zip(&report.per_class)
-        .map(|(name, class)| {
-            let mut value = scores(class);
-            value["label"] = json!(name);
-            value
-        })
-        .collect();
-    let mut value = json!({
-        "examples": examples,
-        "accuracy": report.accuracy,
-        "classes": classes,
-        "macro_average": scores(&report.macro_average),
-        "weighted_average": scores(&report.weighted_average),
-    });
-    if let Some(trust) = trust {
-        value["probabilities"] = json!(trust);
-    }
-    // Many classes: the cells that are not 0, as [true, predicted, count].
-    value["confusion_cells"] = json!(confusion.cells().collect::<Vec<_>>());
-    if report.classes.len() <= DENSE_CLASSES {
-        let rows: Vec<Vec<u64>> =
-            confusion.to_array().outer_iter().map(|row| row.to_vec()).collect();
-        value["confusion_matrix"] = json!(rows);
-    }
-    value
 }

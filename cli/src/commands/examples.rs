@@ -6,7 +6,9 @@ mod parquet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use offshoot::adapters::EncoderTag;
 use offshoot::learner::{Example, ExampleFilter};
+use offshoot_models::examples::decimal;
 use serde_json::json;
 
 use crate::csv;
@@ -22,10 +24,12 @@ Examples:
   offshoot examples mail.learner --embeddings -o mail.jsonl
   offshoot examples mail.learner -o mail.parquet
   offshoot examples other.learner --import mail.parquet
+  offshoot examples other.learner --import mail.jsonl
 
-CSV has the columns id, label, weight, time, source and text; JSONL the same as keys; Parquet the \
-same and the embeddings. `offshoot teach --from` and `offshoot learn` read all three and embed the \
-texts anew; --import takes the embeddings, weights, times and sources of Parquet as they are.";
+CSV has the columns id, label, weight, time, source and text; JSONL the same as keys, and with \
+--embeddings `embedding` and `encoder`, whose it is; Parquet always has the embeddings. `offshoot \
+teach --from` and `offshoot learn` read all three and embed the texts anew; --import takes the \
+embeddings of Parquet and JSONL to the last bit, with weights, times and sources.";
 
 /// What is said when the work is interrupted.
 const INTERRUPTED: &str = "a file of examples is written whole or not at all; run it again";
@@ -50,12 +54,13 @@ pub(crate) struct Args {
     /// Format of the output [default: by the file's ending, else csv]
     #[arg(long, value_enum, value_name = "FORMAT")]
     output_format: Option<Format>,
-    /// Teach the learner the examples of a Parquet file that this command wrote, in one update;
-    /// their embeddings must be of its encoder. Where there is no learner, one is made with the
-    /// head `auto`
+    /// Teach the learner the examples of a Parquet or JSONL file with embeddings, such as this
+    /// command writes, in one update; they must be of its encoder. Where there is no learner, one
+    /// is made with the head `auto`
     #[arg(long, value_name = "FILE", conflicts_with_all = ["label", "source", "output", "output_format", "embeddings"])]
     import: Option<PathBuf>,
-    /// Write the embeddings too, as a list; only in JSONL. Parquet always has them
+    /// Write the embeddings too, as a list, so that --import takes them; only in JSONL. Parquet
+    /// always has them
     #[arg(long)]
     embeddings: bool,
 }
@@ -110,15 +115,16 @@ pub(crate) fn run(args: Args) -> Result {
     if format == Format::Csv {
         sink.write(&csv::line(&["id", "label", "weight", "time", "source", "text"]))?;
     }
+    let encoder = args.embeddings.then_some(&store.info().encoder);
     for example in store.examples(&filter) {
-        sink.write(&line(&example?, format, args.embeddings))?;
+        sink.write(&line(&example?, format, encoder))?;
         interrupt.check(INTERRUPTED)?;
     }
     sink.finish()
 }
 
-/// A line of CSV, or else of JSONL.
-fn line(example: &Example, format: Format, embeddings: bool) -> Vec<u8> {
+/// A line of CSV, or else of JSONL: with the embedding where its encoder is given.
+fn line(example: &Example, format: Format, encoder: Option<&EncoderTag>) -> Vec<u8> {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     match format {
         Format::Csv => csv::line(&[
@@ -134,10 +140,9 @@ fn line(example: &Example, format: Format, embeddings: bool) -> Vec<u8> {
                 "id": example.id.0, "label": example.label, "weight": example.weight,
                 "time": rfc_3339(example.time), "source": example.source, "text": example.text,
             });
-            if embeddings {
-                // Through its shortest decimal, as a 32-bit float is read back bit for bit.
-                let exact = |v: &f32| v.to_string().parse::<f64>().unwrap_or(f64::from(*v));
-                value["embedding"] = example.embedding.iter().map(exact).collect();
+            if let Some(encoder) = encoder {
+                value["encoder"] = json!(encoder);
+                value["embedding"] = example.embedding.iter().map(|&v| decimal(v)).collect();
             }
             let mut line = value.to_string().into_bytes();
             line.push(b'\n');
@@ -146,16 +151,15 @@ fn line(example: &Example, format: Format, embeddings: bool) -> Vec<u8> {
     }
 }
 
-/// A time as RFC 3339 has it, in UTC and to the second.
+/// A time as RFC 3339 has it, in UTC and to the millisecond where it has any.
 fn rfc_3339(time: SystemTime) -> String {
-    let seconds = match time.duration_since(UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
-        Err(before) => {
-            let before = before.duration();
-            let whole = before + Duration::from_nanos(999_999_999);
-            -i64::try_from(whole.as_secs()).unwrap_or(i64::MAX)
-        }
+    let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    let milliseconds = match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => millis(since),
+        Err(before) => -millis(before.duration() + Duration::from_nanos(999_999)),
     };
+    let (seconds, part) = (milliseconds.div_euclid(1_000), milliseconds.rem_euclid(1_000));
+    let part = if part == 0 { String::new() } else { format!(".{part:03}") };
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     // Years from March on, in eras of 400 years of 146,097 days.
     let shifted = days + 719_468;
@@ -167,7 +171,7 @@ fn rfc_3339(time: SystemTime) -> String {
     let month = if month < 10 { month + 3 } else { month - 9 };
     let year = year + 400 * era + i64::from(month <= 2);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{part}Z")
 }
 
 #[cfg(test)]
@@ -183,5 +187,9 @@ mod tests {
         assert_eq!(at(4_107_542_400), "2100-03-01T00:00:00Z");
         assert_eq!(at(1_767_225_599), "2025-12-31T23:59:59Z");
         assert_eq!(rfc_3339(UNIX_EPOCH - Duration::from_secs(1)), "1969-12-31T23:59:59Z");
+        let just_before = UNIX_EPOCH - Duration::from_millis(1);
+        assert_eq!(rfc_3339(just_before), "1969-12-31T23:59:59.999Z");
+        let later = UNIX_EPOCH + Duration::from_millis(1_767_225_600_125);
+        assert_eq!(rfc_3339(later), "2026-01-01T00:00:00.125Z");
     }
 }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use offshoot::Learner;
-use offshoot_adapters::HeadFile;
-use offshoot_export::{FuseOptions, Rejection, fuse};
+use offshoot_adapters::{FileKind, HeadFile, MultiLabelFile, RegressionFile};
+use offshoot_export::{AnyHead, FuseOptions, Rejection, fuse};
 
 use crate::caution::CautionArgs;
 use crate::encoder::EncoderArgs;
@@ -22,8 +22,10 @@ Examples:
 --false-accepts 0.05
 
 Any ONNX Runtime, in any language, then needs token ids and their mask and gives `label`, \
-`label_index`, `probabilities` and `embedding`, and with --false-accepts `known` and \
-`known_score`; the file holds the embeddings of the examples then. The tokenizer is in the bundle; `offshoot unpack` \
+`label_index`, `probabilities` and `embedding`; of a head of numbers `value`, and of one of several \
+labels `labels` and `scores`, in the place of the first three; with --false-accepts `known` and \
+`known_score`. With --false-accepts, and of the heads nearest-neighbors, cache and most of auto, \
+the file holds the embeddings of the examples. The tokenizer is in the bundle; `offshoot unpack` \
 writes it as tokenizer.json.";
 
 /// Write an encoder and a head as one plain ONNX file
@@ -49,6 +51,18 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> Result {
     files::check_output(&args.output, [args.bundle.as_path(), &args.head])?;
     let interrupt = Interrupt::listen();
+    match FileKind::of(&args.head)? {
+        Some(FileKind::Regression) => {
+            let head = RegressionFile::load(&args.head)?;
+            return write(&args, None, AnyHead::Numbers(&head), "a number", &interrupt);
+        }
+        Some(FileKind::MultiLabel) => {
+            let head = MultiLabelFile::load(&args.head)?;
+            let what = format!("{} labels", head.fitted.labels().len());
+            return write(&args, None, AnyHead::Labels(&head), &what, &interrupt);
+        }
+        _ => {}
+    }
     let learner = match is_learner(&args.head) {
         true => Some(open_learner(&args.bundle, &args.head, &args.encoder, EncoderArgs::open)?),
         false => None,
@@ -63,18 +77,30 @@ pub(crate) fn run(args: Args) -> Result {
              label; the file gives the head's own answers",
         );
     }
-    let rejection = args.caution.rejection(learner.as_ref())?;
+    let what = format!("{} classes", head.head.classes().len());
+    write(&args, learner.as_ref(), AnyHead::Classes(&head), &what, &interrupt)
+}
+
+/// Writes the file, which gives `what`.
+fn write(
+    args: &Args,
+    learner: Option<&Learner>,
+    head: AnyHead<'_>,
+    what: &str,
+    interrupt: &Interrupt,
+) -> Result {
+    let rejection = args.caution.rejection(learner, head.encoder())?;
     let options = FuseOptions {
         overwrite: true,
         stop: Some(interrupt.flag()),
-        calibration: args.caution.calibration(learner.as_ref())?,
+        calibration: args.caution.calibration(learner)?,
         rejection: rejection.map(|(open_set, false_accepts)| Rejection { open_set, false_accepts }),
     };
-    let what = format!("Fusing into {}", shell_path(&args.output));
+    let title = format!("Fusing into {}", shell_path(&args.output));
     let mut bar: Option<Progress> = None;
-    let fused = fuse(&args.bundle, &head, &args.output, &options, &mut |step| {
+    let fused = fuse(&args.bundle, head, &args.output, &options, &mut |step| {
         bar.get_or_insert_with(|| {
-            Progress::start(what.as_str(), Unit::Bytes, Some(step.total_bytes))
+            Progress::start(title.as_str(), Unit::Bytes, Some(step.total_bytes))
         })
         .set(step.done_bytes);
     });
@@ -84,9 +110,8 @@ pub(crate) fn run(args: Args) -> Result {
     }
     let fused = fused?;
     progress::say(&format!(
-        "{}: {} classes, {}, outputs {}",
+        "{}: {what}, {}, outputs {}",
         shell_path(&fused.path),
-        head.head.classes().len(),
         megabytes(fused.size),
         fused.outputs.join(", ")
     ));

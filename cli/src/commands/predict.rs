@@ -1,23 +1,21 @@
-//! `offshoot predict`: the class of each input.
+//! `offshoot predict`: the class, the number or the labels of each input.
+
+mod classes;
+mod labels;
+mod values;
 
 use std::path::PathBuf;
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::ArrayView2;
 use offshoot::bundle::Modality;
-use offshoot_adapters::Classes;
-use offshoot_adapters::calibration::Calibration;
-use offshoot_adapters::conformal::{Conformal, ConformalPredictor};
-use offshoot_adapters::most_likely;
-use offshoot_adapters::open_set::OpenSet;
-use serde_json::{Map, Value, json};
+use offshoot::{EmbedOptions, Encoder};
+use offshoot_adapters::FileKind;
 
-use crate::caution::{self, CautionArgs};
-use crate::csv;
+use crate::caution::{CautionArgs, SetArgs};
 use crate::encoder::{EncoderArgs, Truncate};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::files;
-use crate::head::Classifier;
-use crate::inputs::{self, Embedder, InputArgs, Row};
+use crate::inputs::{self, Embedder, InputArgs, Row, Rows};
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::rows::{RowFormat, Sink};
@@ -31,9 +29,14 @@ Examples:
   offshoot predict minilm.offshoot mail.head mail.jsonl --text body --proba -o predicted.jsonl
 
 CSV has the columns row, label and probability, and for images and signals input, where they \
-lie; --proba adds one column a class, named p: and \
-the class; --coverage a column set, its labels joined by |; --false-accepts a column known. JSONL \
-has the same as keys, with --proba an object `probabilities`.";
+lie; --proba adds one column a class, named p: and the class; --coverage a column set, its labels \
+joined by |; --false-accepts a column known. JSONL has the same as keys, with --proba an object \
+`probabilities`.
+
+A head of numbers (`offshoot learn --target`) gives value in the place of label and probability, \
+and with --coverage low and high. One of several labels (`--label-separator`) gives labels, joined \
+by |, and with --proba the score of each, named s: and the label, or an object `scores`: about 1 \
+for labels that are true and -1 for others.";
 
 /// What is said when the work is interrupted.
 const INTERRUPTED: &str = "a file of predictions is written whole or not at all; run it again";
@@ -41,7 +44,8 @@ const INTERRUPTED: &str = "a file of predictions is written whole or not at all;
 /// Predict the class of each text, image or signal with a head or a learner
 ///
 /// One line is written for each row of the input: the number of the row from 1, the most
-/// likely class, and its probability. A head or a learner runs only on its own encoder.
+/// likely class, and its probability; or the number or the labels that the head has learned. A
+/// head or a learner runs only on its own encoder.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -61,10 +65,8 @@ pub(crate) struct Args {
     /// Write the probability of every class
     #[arg(long)]
     proba: bool,
-    /// Write a set of labels that holds the true one with this probability, such as 0.9
-    /// (conformal prediction; needs a learner, whose examples it uses)
-    #[arg(long, value_name = "P", value_parser = caution::share)]
-    coverage: Option<f64>,
+    #[command(flatten)]
+    sets: SetArgs,
     #[command(flatten)]
     caution: CautionArgs,
     /// What is done with texts that are too long for the encoder
@@ -78,219 +80,95 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> Result {
     let format = RowFormat::choose(args.output_format, args.output.as_deref())?;
-    let inputs = args.input.iter().chain([&args.bundle, &args.head]).map(PathBuf::as_path);
+    let read = [Some(&args.bundle), Some(&args.head), args.input.as_ref()];
+    let read = read.into_iter().flatten().map(PathBuf::as_path);
     if let Some(output) = &args.output {
-        files::check_output(output, inputs)?;
+        files::check_output(output, read)?;
     }
     let interrupt = Interrupt::listen();
+    let kind = FileKind::of(&args.head)?;
+    if matches!(kind, Some(FileKind::Regression | FileKind::MultiLabel)) {
+        args.check_of_no_classes(kind == Some(FileKind::Regression))?;
+    }
     let reads = EncoderArgs::manifest(&args.bundle)?;
-    let mut rows = args.texts.open(&reads, args.input.as_deref(), None)?;
-    let mut sink = Sink::open(args.output.as_deref())?;
-    let classifier = Classifier::open(&args.bundle, &args.head, &args.encoder, args.truncate)?;
-    let (encoder, head) = (&classifier.encoder, &classifier.file.head);
-    let caution = Caution::new(&args, &classifier)?;
-    let writer = Writer {
+    let work = Work {
         format,
         place: reads.modality != Modality::Text,
-        proba: args.proba,
-        classes: head.classes(),
-        caution: &caution,
+        // Predictions on the terminal and a bar would disturb each other.
+        quiet: args.output.is_none(),
+        rows: args.texts.open(&reads, args.input.as_deref(), None)?,
+        sink: Sink::open(args.output.as_deref())?,
+        interrupt,
     };
-    // Predictions on the terminal and a bar would disturb each other.
-    let quiet = args.output.is_none();
-    let mut progress = Progress::start_unless(quiet, "Predicting", rows.unit(), rows.len_hint());
-    sink.write(&writer.header())?;
-    let mut embedder = Embedder::new(encoder, &classifier.options);
-    loop {
-        interrupt.check(INTERRUPTED)?;
-        let chunk =
-            interrupt.at_once(sink.ending(INTERRUPTED), || inputs::next_chunk(&mut rows))?;
-        if chunk.is_empty() {
-            break;
+    match kind {
+        Some(FileKind::Regression) => values::run(&args, work),
+        Some(FileKind::MultiLabel) => labels::run(&args, work),
+        _ => classes::run(&args, work),
+    }
+}
+
+impl Args {
+    /// Refuses what only heads of classes can tell.
+    fn check_of_no_classes(&self, numbers: bool) -> Result {
+        let useless = if numbers { self.proba } else { self.sets.coverage.is_some() };
+        if useless || self.caution.asked() || self.sets.conformal.is_some() {
+            let (what, has) = match numbers {
+                true => ("numbers", "--coverage"),
+                false => ("several labels", "--proba"),
+            };
+            return Err(Failure::usage(format!(
+                "{} is a head of {what}, which has {has} only of --proba, --coverage, --conformal, \
+                 --calibrate and --false-accepts",
+                files::shell_path(&self.head)
+            )));
         }
-        let embeddings = embedder.embed(&chunk)?;
-        let mut proba = classifier.predict_proba(embeddings.vectors())?;
-        if let Some(calibration) = &caution.calibration {
-            proba = calibration.apply(proba.view())?;
-        }
-        let doubts = caution.of(embeddings.vectors())?;
-        sink.write(&writer.lines(&chunk, &proba, &doubts)?)?;
-        progress.set(rows.position());
-    }
-    drop(progress);
-    embedder.note();
-    sink.finish()
-}
-
-/// Knowing when not to know: what the examples of a learner say of an input besides a class.
-struct Caution {
-    sets: Option<(ConformalPredictor, f64)>,
-    open: Option<(OpenSet, f64)>,
-    calibration: Option<Calibration>,
-}
-
-/// What is said of the inputs of one part.
-struct Doubts {
-    sets: Option<Vec<Vec<usize>>>,
-    known: Option<Vec<bool>>,
-}
-
-impl Caution {
-    fn new(args: &Args, classifier: &Classifier) -> Result<Self> {
-        let learner = classifier.learner.as_ref();
-        let sets = match args.coverage {
-            Some(coverage) => {
-                let learner = caution::needed(learner)?;
-                let examples = learner.with_store(|store| store.labelled())?;
-                let (classes, y) = Classes::from_labels(&examples.labels)?;
-                let sets = Conformal::default().fit(examples.embeddings.view(), &y, classes)?;
-                Some((sets, coverage))
-            }
-            None => None,
-        };
-        let open = args.caution.rejection(learner)?;
-        let calibration = args.caution.calibration(learner)?;
-        Ok(Self { sets, open, calibration })
-    }
-
-    fn of(&self, x: ArrayView2<'_, f32>) -> Result<Doubts> {
-        let sets = match &self.sets {
-            Some((predictor, coverage)) => Some(predictor.predict_sets(x, *coverage)?),
-            None => None,
-        };
-        let known = match &self.open {
-            Some((open, rate)) => Some(open.accepts(x, *rate)?),
-            None => None,
-        };
-        Ok(Doubts { sets, known })
+        Ok(())
     }
 }
 
-impl Doubts {
-    /// The labels of row `i`'s set.
-    fn set<'a>(&self, i: usize, classes: &'a Classes) -> Option<Vec<&'a str>> {
-        let set = self.sets.as_ref()?.get(i)?;
-        Some(set.iter().map(|&class| classes.name(class)).collect())
-    }
-
-    fn known(&self, i: usize) -> Option<bool> {
-        self.known.as_ref()?.get(i).copied()
-    }
-}
-
-/// Turns probabilities into lines.
-struct Writer<'a> {
+/// Rows on their way through the encoder to lines.
+struct Work {
     format: RowFormat,
     /// Where the input lies is written.
     place: bool,
-    proba: bool,
-    classes: &'a Classes,
-    caution: &'a Caution,
+    quiet: bool,
+    rows: Rows,
+    sink: Sink,
+    interrupt: Interrupt,
 }
 
-impl Writer<'_> {
-    fn header(&self) -> Vec<u8> {
-        if self.format == RowFormat::Jsonl {
-            return Vec::new();
-        }
-        let mut fields: Vec<String> = ["row", "label", "probability"].map(String::from).to_vec();
-        if self.place {
-            fields.push("input".to_owned());
-        }
-        if self.caution.sets.is_some() {
-            fields.push("set".to_owned());
-        }
-        if self.caution.open.is_some() {
-            fields.push("known".to_owned());
-        }
-        if self.proba {
-            fields.extend(self.classes.names().iter().map(|name| format!("p:{name}")));
-        }
-        csv::line(&fields)
-    }
-
-    fn lines(&self, rows: &[Row], proba: &Array2<f64>, doubts: &Doubts) -> Result<Vec<u8>> {
-        let mut out = Vec::new();
-        for (i, (row, proba)) in rows.iter().zip(proba.outer_iter()).enumerate() {
-            let (best, probability) = most_likely(proba);
-            let label = self.classes.name(best);
-            match self.format {
-                RowFormat::Csv => {
-                    let mut fields =
-                        vec![row.number.to_string(), label.to_owned(), shown(probability)];
-                    if self.place {
-                        fields.push(row.shown.clone());
-                    }
-                    fields.extend(doubts.set(i, self.classes).map(|set| set.join("|")));
-                    fields.extend(doubts.known(i).map(|known| known.to_string()));
-                    if self.proba {
-                        fields.extend(proba.iter().map(|&p| shown(p)));
-                    }
-                    out.extend(csv::line(&fields));
-                }
-                RowFormat::Jsonl => {
-                    let mut line =
-                        json!({"row": row.number, "label": label, "probability": probability});
-                    if self.place {
-                        line["input"] = json!(row.shown);
-                    }
-                    if let Some(set) = doubts.set(i, self.classes) {
-                        line["set"] = json!(set);
-                    }
-                    if let Some(known) = doubts.known(i) {
-                        line["known"] = json!(known);
-                    }
-                    if self.proba {
-                        let pairs = self.classes.names().iter().zip(proba);
-                        let all: Map<String, Value> =
-                            pairs.map(|(name, &p)| (name.clone(), json!(p))).collect();
-                        line["probabilities"] = Value::Object(all);
-                    }
-                    out.extend(line.to_string().into_bytes());
-                    out.push(b'\n');
-                }
+impl Work {
+    /// Embeds the rows in parts, and writes the `header` and the `lines` of each part.
+    fn each_part(
+        self,
+        encoder: &Encoder,
+        options: &EmbedOptions,
+        header: &[u8],
+        mut lines: impl FnMut(&[Row], ArrayView2<'_, f32>) -> Result<Vec<u8>>,
+    ) -> Result {
+        let Self { mut rows, mut sink, interrupt, quiet, .. } = self;
+        let mut progress =
+            Progress::start_unless(quiet, "Predicting", rows.unit(), rows.len_hint());
+        sink.write(header)?;
+        let mut embedder = Embedder::new(encoder, options);
+        loop {
+            interrupt.check(INTERRUPTED)?;
+            let chunk =
+                interrupt.at_once(sink.ending(INTERRUPTED), || inputs::next_chunk(&mut rows))?;
+            if chunk.is_empty() {
+                break;
             }
+            let embeddings = embedder.embed(&chunk)?;
+            sink.write(&lines(&chunk, embeddings.vectors())?)?;
+            progress.set(rows.position());
         }
-        Ok(out)
+        drop(progress);
+        embedder.note();
+        sink.finish()
     }
 }
 
 /// Six decimals: far beyond what a probability learned from examples is worth.
 fn shown(probability: f64) -> String {
     format!("{probability:.6}")
-}
-
-#[cfg(test)]
-mod tests {
-    use ndarray::array;
-
-    use super::*;
-
-    #[test]
-    fn lines_hold_row_label_and_probability() {
-        let classes = Classes::new(vec!["a,b".into(), "c".into()]).unwrap();
-        let rows = [Row::text(7, "x".into(), None)];
-        let found = array![[0.75, 0.25]];
-        let lines = |format, proba_wanted| {
-            let caution = Caution { sets: None, open: None, calibration: None };
-            let proba = proba_wanted;
-            let writer =
-                Writer { format, place: false, proba, classes: &classes, caution: &caution };
-            let doubts = Doubts { sets: None, known: None };
-            let mut bytes = writer.header();
-            bytes.extend(writer.lines(&rows, &found, &doubts).unwrap());
-            String::from_utf8(bytes).unwrap()
-        };
-        assert_eq!(lines(RowFormat::Csv, false), "row,label,probability\n7,\"a,b\",0.750000\n");
-        assert_eq!(
-            lines(RowFormat::Csv, true),
-            "row,label,probability,\"p:a,b\",p:c\n7,\"a,b\",0.750000,0.750000,0.250000\n"
-        );
-        let object: Value = serde_json::from_str(&lines(RowFormat::Jsonl, true)).unwrap();
-        assert_eq!(
-            object,
-            json!({"row": 7, "label": "a,b", "probability": 0.75,
-                   "probabilities": {"a,b": 0.75, "c": 0.25}})
-        );
-    }
 }

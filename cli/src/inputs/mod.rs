@@ -77,12 +77,20 @@ pub(crate) struct LabelArgs {
     /// of images, the folder that an image lies in]; of FASTA a key of the header, such as OS
     #[arg(long, value_name = "COLUMN")]
     label: Option<String>,
+    /// What stands between several labels of a row.
+    #[arg(skip)]
+    separator: Option<String>,
 }
 
 impl LabelArgs {
     /// The labels, or what stands in their place, are in this column.
     pub(crate) fn of(column: &str) -> Self {
-        Self { label: Some(column.into()) }
+        Self { label: Some(column.into()), separator: None }
+    }
+
+    /// The same where a row may have several labels.
+    pub(crate) fn separated_by(self, separator: Option<String>) -> Self {
+        Self { separator, ..self }
     }
 }
 
@@ -152,7 +160,7 @@ impl InputArgs {
             let options = TableOptions {
                 format: self.format.map(Format::from),
                 text: Some((**column).into()),
-                label: None,
+                ..TableOptions::default()
             };
             // Of JSONL the columns are known at the first row only.
             tables::open(path, &options).is_ok_and(|mut rows| matches!(rows.next(), Some(Ok(_))))
@@ -203,6 +211,7 @@ impl InputArgs {
             format: self.format.map(Format::from),
             text: column,
             label: label.and_then(|label| label.label.clone()),
+            label_separator: label.and_then(|label| label.separator.clone()),
         };
         let source = match file(input) {
             Some(path) => Source::Path(path.to_owned()),

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::support::{WORDS, Workplace, bundle, other_bundle, stderr, stdout};
 
 /// A workplace with `examples.csv` and `a.learner` learned from it.
-fn taught() -> Workplace {
+pub(crate) fn taught() -> Workplace {
     let place = Workplace::new();
     place.examples("examples.csv", 8);
     let run =
@@ -397,41 +397,6 @@ fn damaged_and_newer_learners_are_refused() {
         }
     }
     place.offshoot(&["undo", "none.learner"]).assert().code(5);
-}
-
-#[test]
-fn examples_leave_as_parquet_and_come_back_as_they_were() {
-    let place = taught();
-    place.offshoot(&["weigh", "a.learner", "3", "0.5"]).assert().success();
-    place.offshoot(&["relabel", "a.learner", "5", "--none"]).assert().success();
-    let export = ["examples", "a.learner", "-o", "a.parquet"];
-    place.offshoot(&export).assert().success();
-    let import = |learner| ["examples", learner, "--import", "a.parquet"];
-    let run = place.offshoot(&import("b.learner")).assert().success();
-    assert!(stderr(&run).contains("24 examples taught, 24 in all"), "{}", stderr(&run));
-    let all = |learner| {
-        let args = ["examples", learner, "--embeddings", "--output-format", "jsonl"];
-        stdout(&place.offshoot(&args).assert().success())
-    };
-    assert_eq!(all("a.learner"), all("b.learner"));
-    // Once more, as one update.
-    let run = place.offshoot(&import("b.learner")).assert().success();
-    assert!(stderr(&run).contains("24 examples taught, 48 in all"), "{}", stderr(&run));
-    place.offshoot(&["undo", "b.learner"]).assert().success();
-    assert_eq!(all("a.learner"), all("b.learner"));
-    // Texts and labels are read as of any table.
-    let learn = ["learn", bundle(), "a.parquet", "-o", "c.learner"];
-    let run = place.offshoot(&learn).assert();
-    assert!(stderr(&run).contains("label"), "a row without one is named: {}", stderr(&run));
-
-    let learn = ["learn", other_bundle(), "examples.csv", "-o", "d.learner"];
-    place.offshoot(&learn).assert().success();
-    let run = place.offshoot(&import("d.learner")).assert().code(4);
-    assert!(stderr(&run).contains("digest"), "{}", stderr(&run));
-    let stdout_only = ["examples", "a.learner", "--output-format", "parquet"];
-    place.offshoot(&stdout_only).assert().code(2);
-    std::fs::write(place.path("x.parquet"), b"PAR1 and no more").unwrap();
-    place.offshoot(&["examples", "a.learner", "--import", "x.parquet"]).assert().code(3);
 }
 
 #[test]

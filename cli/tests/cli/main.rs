@@ -3,6 +3,8 @@
 
 mod bundles;
 mod embed;
+mod examples;
+mod goals;
 mod heads;
 mod images;
 mod inspecting;

@@ -1,11 +1,12 @@
 //! A head as operators after the embedding.
 
+use offshoot::adapters::calibration::Calibration;
 use offshoot::adapters::{Head, HeadFile};
 use offshoot::bundle::Manifest;
 use onnx_protobuf::TensorProto;
 
 use super::numbers::{matrix, row};
-use super::{FuseOptions, batch, calibrated, known, mixture};
+use super::{AnyHead, FuseOptions, batch, calibrated, known, mixture, neighbors, others};
 use crate::error::{Error, Result};
 use crate::graph::{Attribute, ElementType, Graph, Tensor, TensorData, TensorType, Value};
 use crate::shape;
@@ -13,40 +14,29 @@ use crate::shape;
 /// ONNX's code of strings.
 const STRING: ElementType = ElementType::Other(8);
 
+/// What a head gives, by name.
+type Results = Vec<(&'static str, Value)>;
+
 /// Appends `head` to `embedding` `[batch, width]`, makes its results outputs, and returns the
 /// names of all outputs.
 pub(super) fn append(
     g: &mut Graph,
     embedding: Value,
     manifest: &Manifest,
-    head: &HeadFile,
+    head: AnyHead<'_>,
     options: &FuseOptions,
 ) -> Result<Vec<String>> {
-    let x = cut(g, embedding, manifest, head.encoder.dimensions)?;
-    let exact = options.calibration.is_some();
-    let mut probabilities = match &head.head {
-        Head::Auto(head) => mixture::probabilities(g, x, head)?,
-        _ => {
-            let logits = logits(g, x, head, exact)?;
-            g.softmax(logits, -1)?
-        }
-    };
-    if let Some(calibration) = &options.calibration {
-        let classes = head.head.classes().len();
-        probabilities = g.in_scope("calibration", |g| {
-            calibrated::probabilities(g, probabilities, calibration, classes)
-        })?;
+    let x = cut(g, embedding, manifest, head.encoder().dimensions)?;
+    if options.calibration.is_some() && !matches!(head, AnyHead::Classes(_)) {
+        return Err(Error::Head(
+            "it is no head of classes and has no probabilities to calibrate".to_owned(),
+        ));
     }
-    let probabilities = g.cast(probabilities, ElementType::Float32)?;
-    let index = TensorType::new(ElementType::Int64, vec![batch()]);
-    let attributes = vec![Attribute::int("axis", -1), Attribute::int("keepdims", 0)];
-    let index = g.push("ArgMax", &[probabilities], attributes, index)?;
-    let names = names(g, head.head.classes().names())?;
-    let label = TensorType::new(STRING, vec![batch()]);
-    let label = g.push("Gather", &[names, index], vec![], label)?;
-
-    let mut results =
-        vec![("label", label), ("label_index", index), ("probabilities", probabilities)];
+    let mut results = match head {
+        AnyHead::Classes(head) => classes(g, x, head, options.calibration.as_ref())?,
+        AnyHead::Numbers(head) => others::numbers(g, x, &head.fitted)?,
+        AnyHead::Labels(head) => others::labels(g, x, &head.fitted)?,
+    };
     if let Some(rejection) = &options.rejection {
         let (score, known) = g.in_scope("known", |g| known::answer(g, x, rejection))?;
         results.extend([("known", known), ("known_score", score)]);
@@ -58,6 +48,39 @@ pub(super) fn append(
         outputs.push(name.to_owned());
     }
     Ok(outputs)
+}
+
+/// The most likely class of embeddings `x` `[batch, dimensions]`, and the probability of each.
+fn classes(
+    g: &mut Graph,
+    x: Value,
+    head: &HeadFile,
+    calibration: Option<&Calibration>,
+) -> Result<Results> {
+    let mut probabilities = match &head.head {
+        Head::Auto(head) => mixture::probabilities(g, x, head)?,
+        Head::NearestNeighbors(head) => neighbors::votes(g, x, head)?,
+        Head::Cache(head) => neighbors::cache(g, x, head)?,
+        _ => {
+            let logits = logits(g, x, head, calibration.is_some())?;
+            g.softmax(logits, -1)?
+        }
+    };
+    if let Some(calibration) = calibration {
+        let classes = head.head.classes().len();
+        probabilities = g.in_scope("calibration", |g| {
+            calibrated::probabilities(g, probabilities, calibration, classes)
+        })?;
+    }
+    // Before rounding, which makes votes equal that are not.
+    let index = TensorType::new(ElementType::Int64, vec![batch()]);
+    let attributes = vec![Attribute::int("axis", -1), Attribute::int("keepdims", 0)];
+    let index = g.push("ArgMax", &[probabilities], attributes, index)?;
+    let probabilities = g.cast(probabilities, ElementType::Float32)?;
+    let names = names(g, head.head.classes().names())?;
+    let label = TensorType::new(STRING, vec![batch()]);
+    let label = g.push("Gather", &[names, index], vec![], label)?;
+    Ok(vec![("label", label), ("label_index", index), ("probabilities", probabilities)])
 }
 
 /// The leading dimensions, of unit length again where the encoder's embeddings are.
@@ -74,8 +97,7 @@ fn cut(g: &mut Graph, embedding: Value, manifest: &Manifest, width: usize) -> Re
 fn logits(g: &mut Graph, x: Value, head: &HeadFile, exact: bool) -> Result<Value> {
     let linear = head.head.linear_logits().ok_or_else(|| {
         Error::Head(format!(
-            "a head of the kind {} compares with every example it keeps and cannot be fused: learn \
-             one of another kind, such as auto",
+            "a head of the kind {} cannot be fused: learn one of another kind, such as auto",
             head.head.kind()
         ))
     })?;

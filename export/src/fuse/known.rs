@@ -3,7 +3,7 @@
 use offshoot::adapters::open_set::OpenSet;
 
 use super::batch;
-use super::numbers::{matrix, number, row, sizes};
+use super::numbers::{matrix, number, row, unit};
 use crate::error::{Error, Result};
 use crate::graph::{ElementType, Graph, Value};
 use crate::shape;
@@ -40,11 +40,11 @@ pub(super) fn answer(g: &mut Graph, x: Value, rejection: &Rejection) -> Result<(
         )));
     }
     let x = g.cast(x, ElementType::Float64)?;
-    let mut directions = unit(g, x)?;
+    let mut directions = unit(g, x, LENGTH_FLOOR)?;
     if open_set.center().iter().any(|&v| v != 0.0) {
         let center = row(g, "center", open_set.center())?;
         let centered = g.sub(directions, center)?;
-        directions = unit(g, centered)?;
+        directions = unit(g, centered, LENGTH_FLOOR)?;
     }
     let keys = matrix(g, "keys", &open_set.keys().t().to_owned())?;
     let cosines = g.matmul(directions, keys)?;
@@ -57,13 +57,4 @@ pub(super) fn answer(g: &mut Graph, x: Value, rejection: &Rejection) -> Result<(
     let unknown = g.less_or_equal(score, threshold)?;
     let known = g.not(unknown)?;
     Ok((g.cast(score, ElementType::Float32)?, known))
-}
-
-/// Rows of unit length; rows of no length become zeros.
-fn unit(g: &mut Graph, rows: Value) -> Result<Value> {
-    let size = sizes(g, rows)?;
-    let length = g.sqrt(size)?;
-    let floor = number(g, LENGTH_FLOOR)?;
-    let length = g.max(length, floor)?;
-    g.div(rows, length)
 }

@@ -6,7 +6,7 @@ use ndarray::Array1;
 use offshoot::adapters::AutoHead;
 use offshoot::adapters::auto::{FeatureMap, Kernel, Member, SHARPNESS};
 
-use super::numbers::{matrix, number, row, sizes, unary};
+use super::numbers::{matrix, number, row, sizes, unary, unit};
 use crate::error::{Error, Result};
 use crate::graph::{ElementType, Graph, Value};
 
@@ -60,11 +60,7 @@ impl Rows<'_> {
             rows = g.mul(rows, scale)?;
         }
         if map.kernel.is_unit() {
-            let size = sizes(g, rows)?;
-            let length = g.sqrt(size)?;
-            let floor = number(g, LENGTH_FLOOR)?;
-            let length = g.max(length, floor)?;
-            rows = g.div(rows, length)?;
+            rows = unit(g, rows, LENGTH_FLOOR)?;
         }
         self.made.insert(key, rows);
         Ok(rows)

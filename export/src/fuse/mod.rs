@@ -2,16 +2,18 @@
 
 mod calibrated;
 mod classifier;
+mod head;
 mod known;
 mod mixture;
+mod neighbors;
 mod numbers;
+mod others;
 mod weights;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use offshoot::adapters::HeadFile;
 use offshoot::adapters::calibration::Calibration;
 use offshoot::bundle::{Bundle, MODEL};
 use onnx_protobuf::StringStringEntryProto;
@@ -25,6 +27,7 @@ use crate::graph::{Dim, ElementType, TensorType};
 use crate::import::Progress;
 use crate::shape;
 
+pub use head::AnyHead;
 pub use known::Rejection;
 
 /// Most bytes that an ONNX file may have: what a protocol buffer can hold.
@@ -69,39 +72,49 @@ pub struct Fused {
 /// | `known_score` | float32 `[batch]` | with a rejection: the score that was compared |
 /// | `embedding` | float32 `[batch, width]` | the encoder's own embedding |
 ///
+/// and of other heads in the place of the first three
+///
+/// | output | type | meaning |
+/// | --- | --- | --- |
+/// | `value` | float64 `[batch]`, or `[batch, outputs]` | of numbers: as [`RegressionHead::predict`](offshoot::adapters::RegressionHead::predict) |
+/// | `labels` | bool `[batch, labels]` | of several labels: as [`MultiLabelHead::predict`](offshoot::adapters::MultiLabelHead::predict) |
+/// | `scores` | float32 `[batch, labels]` | of several labels: what decides it |
+///
 /// `label` is the most likely class whether the input is known or not.
 ///
-/// Its metadata hold `offshoot.classes` (a JSON list in the order of the columns),
+/// Its metadata hold `offshoot.classes` (a JSON list in the order of the columns; not of numbers),
 /// `offshoot.encoder`, `offshoot.encoder_digest`, `offshoot.head`, `offshoot.dimensions` and,
 /// where there is one, `offshoot.prompt`, `offshoot.calibration` (JSON), and of a rejection
 /// `offshoot.known_threshold` and `offshoot.false_accepts`.
+///
+/// Heads that compare with their examples (nearest-neighbors, cache, and auto where it has curved
+/// members) bring the embeddings of these into the file.
 ///
 /// The graph is the bundle's: one that was imported with
 /// [`Lowering::OnnxRuntime`](crate::graph::Lowering::OnnxRuntime) keeps ONNX Runtime's own
 /// operators.
 ///
 /// # Errors
-/// [`Error::Head`] when the head belongs to another encoder or is of a kind that votes among
-/// its examples (nearest-neighbors, cache), or calibration or rejection are of other classes or
-/// dimensions; [`Error::Archive`] when something
-/// stands at `output` and overwriting was not allowed, or the file would pass 2 GiB;
+/// [`Error::Head`] when the head belongs to another encoder, or calibration or rejection are of
+/// other classes or dimensions; [`Error::Archive`] when something stands at `output` and overwriting was not allowed, or the file would pass 2 GiB;
 /// [`Error::Runtime`] when the bundle is damaged; [`Error::Io`]; [`Error::Interrupted`]. On
 /// every error `output` is as it was before.
-pub fn fuse(
+pub fn fuse<'a>(
     bundle: &Path,
-    head: &HeadFile,
+    head: impl Into<AnyHead<'a>>,
     output: &Path,
     options: &FuseOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Fused> {
+    let head = head.into();
     let target = Target::create(output, options.overwrite)?;
     let opened = Bundle::open(bundle)?;
-    if head.encoder.digest != opened.digest() {
+    if head.encoder().digest != opened.digest() {
         return Err(Error::Head(format!(
             "the head was fitted on the encoder {:?} (digest {}), not on {} (digest {}): name the \
              bundle that it was learned with",
-            head.encoder.name,
-            head.encoder.digest,
+            head.encoder().name,
+            head.encoder().digest,
             bundle.display(),
             opened.digest()
         )));
@@ -150,16 +163,19 @@ pub fn fuse(
 }
 
 /// What a program in another language needs to know of the head.
-fn metadata(head: &HeadFile, options: &FuseOptions) -> Result<Vec<StringStringEntryProto>> {
-    let classes = serde_json::Value::from(head.head.classes().names().to_vec());
-    let mut entries = vec![
-        ("offshoot.classes", classes.to_string()),
-        ("offshoot.encoder", head.encoder.name.clone()),
-        ("offshoot.encoder_digest", head.encoder.digest.clone()),
-        ("offshoot.head", head.head.kind().to_string()),
-        ("offshoot.dimensions", head.encoder.dimensions.to_string()),
-    ];
-    if let Some(prompt) = &head.encoder.prompt {
+fn metadata(head: AnyHead<'_>, options: &FuseOptions) -> Result<Vec<StringStringEntryProto>> {
+    let encoder = head.encoder();
+    let mut entries = Vec::new();
+    if let Some(names) = head.names() {
+        entries.push(("offshoot.classes", serde_json::Value::from(names.to_vec()).to_string()));
+    }
+    entries.extend([
+        ("offshoot.encoder", encoder.name.clone()),
+        ("offshoot.encoder_digest", encoder.digest.clone()),
+        ("offshoot.head", head.kind()),
+        ("offshoot.dimensions", encoder.dimensions.to_string()),
+    ]);
+    if let Some(prompt) = &encoder.prompt {
         entries.push(("offshoot.prompt", prompt.clone()));
     }
     if let Some(calibration) = &options.calibration {

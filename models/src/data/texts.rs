@@ -19,6 +19,7 @@ pub(super) fn open_table(path: &Path, format: Format, options: &DataOptions) -> 
         format: Some(format),
         text: options.column.clone(),
         label: options.label.clone(),
+        ..TableOptions::default()
     };
     let mut builder = Builder::new(name, Coding::Text, Unit::Record);
     for row in tables::open(path, &table)? {

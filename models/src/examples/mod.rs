@@ -1,4 +1,4 @@
-//! Examples of learners as Parquet: to look at them elsewhere, and to move them between
+//! Examples of learners as Parquet or JSONL: to look at them elsewhere, and to move them between
 //! learners of one encoder.
 //!
 //! | column | type | |
@@ -11,8 +11,12 @@
 //! | `text` | string | null where it is not kept |
 //! | `embedding` | fixed-size list of float32 | |
 //!
-//! The entry `offshoot.encoder` of the file's metadata says as JSON whose embeddings they are.
+//! The entry `offshoot.encoder` of the file's metadata says as JSON whose embeddings they are. In
+//! JSONL the columns are the keys of each line, times are as RFC 3339 has them, and each line has
+//! the key `encoder`.
 
+mod columnar;
+mod jsonl;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -24,11 +28,14 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::error::{Error, Result};
 
+pub use jsonl::decimal;
 pub use read::ExampleReader;
 pub use write::ExampleWriter;
 
 /// The entry of the metadata that holds the encoder.
 const ENCODER: &str = "offshoot.encoder";
+/// What is said of a file of unknown width.
+const UNKNOWN_WIDTH: &str = "it does not say whose embeddings it holds; give a learner that exists";
 
 fn schema(dimensions: usize) -> Result<SchemaRef> {
     let size = i32::try_from(dimensions)

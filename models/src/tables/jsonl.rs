@@ -95,10 +95,34 @@ impl JsonlReader {
             Value::Null => None,
             Value::String(label) => Some(label).filter(|label| !label.is_empty()),
             label @ (Value::Number(_) | Value::Bool(_)) => Some(label.to_string()),
+            Value::Array(labels) => joined(key, labels, self.options.label_separator.as_deref())?,
             other => return Err(format!("`{key}` is {}, not a label", kind(&other))),
         };
         Ok((text, label))
     }
+}
+
+/// Several labels with the separator between them.
+fn joined(
+    key: &str,
+    labels: Vec<Value>,
+    separator: Option<&str>,
+) -> Result<Option<String>, String> {
+    let separator = separator.ok_or_else(|| format!("`{key}` is an array, not a label"))?;
+    let mut all = Vec::new();
+    for label in labels {
+        match label {
+            Value::String(label) if label.contains(separator) => {
+                return Err(format!(
+                    "`{key}` has the label {label:?}, which holds the separator {separator:?}; \
+                     choose another"
+                ));
+            }
+            Value::String(label) => all.push(label),
+            other => return Err(format!("`{key}` holds {}, not a label", kind(&other))),
+        }
+    }
+    Ok(Some(all.join(separator)).filter(|labels| !labels.is_empty()))
 }
 
 fn kind(value: &Value) -> &'static str {

@@ -6,7 +6,7 @@ use super::source::{Input, Opened};
 use super::{Blame, MAX_RECORD, Reader, Step};
 
 /// One line of the input.
-pub(super) enum Line {
+pub(crate) enum Line {
     /// The line is in the buffer, without its end.
     Read,
     /// It was longer than [`MAX_RECORD`] and was passed over.
@@ -16,20 +16,20 @@ pub(super) enum Line {
 }
 
 /// Reads lines that end in LF or CRLF, without ever holding more than [`MAX_RECORD`] bytes.
-pub(super) struct Lines {
+pub(crate) struct Lines {
     input: Input,
     /// The line that was read last.
-    pub(super) buffer: Vec<u8>,
+    pub(crate) buffer: Vec<u8>,
     /// Its number, from 1.
-    pub(super) number: u64,
+    pub(crate) number: u64,
 }
 
 impl Lines {
-    pub(super) fn new(input: Input) -> Self {
+    pub(crate) fn new(input: Input) -> Self {
         Self { input, buffer: Vec::new(), number: 0 }
     }
 
-    pub(super) fn next(&mut self) -> std::io::Result<Line> {
+    pub(crate) fn next(&mut self) -> std::io::Result<Line> {
         self.buffer.clear();
         let (mut any, mut too_long) = (false, false);
         loop {
@@ -71,12 +71,12 @@ impl Lines {
 }
 
 /// What is said of a record over the limit.
-pub(super) fn too_long() -> String {
+pub(crate) fn too_long() -> String {
     format!("it is longer than {} MiB", MAX_RECORD >> 20)
 }
 
 /// What is said of bytes that are not UTF-8.
-pub(super) fn not_utf8(error: std::str::Utf8Error) -> String {
+pub(crate) fn not_utf8(error: std::str::Utf8Error) -> String {
     format!("it is not UTF-8 from byte {} on", error.valid_up_to() + 1)
 }
 

@@ -10,7 +10,7 @@ pub(crate) mod columns;
 mod delimited;
 mod fasta;
 mod jsonl;
-mod lines;
+pub(crate) mod lines;
 pub(crate) mod parquet;
 mod source;
 #[cfg(test)]
@@ -84,6 +84,9 @@ pub struct TableOptions {
     /// Column or key of the label; else `label`, `class` or `category` where there is one. In
     /// JSONL some objects may lack it. In FASTA `header` or a key of the header; none by itself.
     pub label: Option<String>,
+    /// What stands between several labels of a record. In JSONL a label may then be an array,
+    /// whose strings are given with it between them.
+    pub label_separator: Option<String>,
 }
 
 /// One record.
@@ -245,13 +248,13 @@ impl Iterator for Rows {
 
 /// Makes the errors of one source.
 #[derive(Debug, Clone)]
-struct Blame {
+pub(crate) struct Blame {
     source_name: String,
     format: Format,
 }
 
 impl Blame {
-    fn table(&self, reason: impl Into<String>) -> Error {
+    pub(crate) fn table(&self, reason: impl Into<String>) -> Error {
         Error::Table {
             source_name: self.source_name.clone(),
             format: self.format.name(),
@@ -259,12 +262,12 @@ impl Blame {
         }
     }
 
-    fn record(&self, record: u64, line: u64, reason: impl Into<String>) -> Error {
+    pub(crate) fn record(&self, record: u64, line: u64, reason: impl Into<String>) -> Error {
         let source_name = self.source_name.clone();
         Error::Record { source_name, record, line, reason: reason.into() }
     }
 
-    fn read(&self, source: std::io::Error) -> Error {
+    pub(crate) fn read(&self, source: std::io::Error) -> Error {
         Error::io("read", &self.source_name, source)
     }
 }

@@ -66,14 +66,14 @@ impl<R: Read> Read for Counting<R> {
 }
 
 /// The bytes of an opened source, past a byte order mark.
-pub(super) type Input = Box<dyn BufRead + Send>;
+pub(crate) type Input = Box<dyn BufRead + Send>;
 
 /// An opened source that is not empty.
-pub(super) struct Opened {
-    pub(super) input: Input,
+pub(crate) struct Opened {
+    pub(crate) input: Input,
     pub(super) counter: Counter,
     pub(super) len: Option<u64>,
-    pub(super) blame: Blame,
+    pub(crate) blame: Blame,
     /// The file itself, for formats that need to seek.
     pub(super) path: Option<PathBuf>,
 }
@@ -105,7 +105,7 @@ impl Source {
     /// # Errors
     /// [`Error::Io`], or [`Error::Table`] for an empty source or one that is visibly of
     /// another format.
-    pub(super) fn open(self, format: Format) -> Result<Opened> {
+    pub(crate) fn open(self, format: Format) -> Result<Opened> {
         let blame = Blame { source_name: self.name(), format };
         let (mut path, mut len) = (None, None);
         let inner: Box<dyn Read + Send> = match self {

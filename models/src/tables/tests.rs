@@ -11,7 +11,12 @@ fn source(bytes: impl Into<Vec<u8>>) -> Source {
 
 fn options(format: Format, text: Option<&str>, label: Option<&str>) -> TableOptions {
     let owned = |name: Option<&str>| name.map(str::to_owned);
-    TableOptions { format: Some(format), text: owned(text), label: owned(label) }
+    TableOptions {
+        format: Some(format),
+        text: owned(text),
+        label: owned(label),
+        ..TableOptions::default()
+    }
 }
 
 fn read(format: Format, bytes: &str) -> Vec<std::result::Result<Row, String>> {

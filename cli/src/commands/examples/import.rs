@@ -1,4 +1,4 @@
-//! Examples from a Parquet file.
+//! Examples from a Parquet or JSONL file.
 
 use std::path::Path;
 

@@ -66,16 +66,15 @@ pub(super) async fn onnx(
         let folder = tempfile::tempdir().map_err(Fault::internal)?;
         let output = folder.path().join("fused.onnx");
         let options = FuseOptions::default();
-        fuse(&taught.model.path, &head, &output, &options, &mut |_| {}).map_err(
-            |error| match error {
+        fuse(&taught.model.path, &*head, &output, &options, &mut |_| {}).map_err(|error| {
+            match error {
                 offshoot_export::Error::Head(_) => Fault::new(
                     Kind::Conflict,
-                    "this head cannot be fused with the bundle: it votes among its examples, or \
-                     the bundle was replaced",
+                    "this head cannot be fused with the bundle, which was replaced",
                 ),
                 other => Fault::internal(other),
-            },
-        )?;
+            }
+        })?;
         std::fs::read(&output).map_err(Fault::internal)
     };
     let bytes = taught.blocking(work).await?;
