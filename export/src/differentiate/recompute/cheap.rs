@@ -68,11 +68,27 @@ const CHEAP: &[&str] = &[
 /// Operators whose result lies where their input does.
 const MOVES_NOTHING: [&str; 5] = ["Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"];
 
-/// What operators that are not cheap made.
-pub(super) fn expensive(graph: &Graph, is_backward: &dyn Fn(&Node) -> bool) -> HashSet<Value> {
-    let dear = |node: &&Node| !is_backward(node) && !CHEAP.contains(&node.operator.as_str());
-    let nodes = graph.nodes().iter().filter(dear);
-    nodes.flat_map(|node| node.outputs.iter().flatten().copied()).collect()
+/// What operators that are not cheap made. A bias is part of its product: engines compute both
+/// at once where nothing else reads the product, and round otherwise where they do not.
+pub(super) fn expensive(
+    graph: &Graph,
+    data: &HashSet<Value>,
+    is_backward: &dyn Fn(&Node) -> bool,
+) -> HashSet<Value> {
+    let mut dear: HashSet<Value> = HashSet::new();
+    let mut products: HashSet<Value> = HashSet::new();
+    for node in graph.nodes().iter().filter(|node| !is_backward(node)) {
+        let biased = node.operator == "Add"
+            && node.inputs.iter().flatten().any(|input| products.contains(input))
+            && node.inputs.iter().flatten().any(|input| !data.contains(input));
+        if node.operator == "MatMul" {
+            products.extend(node.outputs.iter().flatten());
+        }
+        if biased || !CHEAP.contains(&node.operator.as_str()) {
+            dear.extend(node.outputs.iter().flatten());
+        }
+    }
+    dear
 }
 
 /// Whether more bytes are let go than have to be kept in their place.

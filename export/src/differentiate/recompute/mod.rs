@@ -111,16 +111,12 @@ pub(super) fn apply(
         kept.extend(node.outputs.iter().flatten());
     }
     kept.extend(ends);
+    let data = of_data(graph, &is_backward);
     if *what == Recompute::Cheap {
-        kept.extend(cheap::expensive(graph, &is_backward));
+        kept.extend(cheap::expensive(graph, &data, &is_backward));
     }
 
-    let forward = Forward {
-        made: made(graph, &is_backward),
-        data: of_data(graph, &is_backward),
-        kept,
-        graph,
-    };
+    let forward = Forward { made: made(graph, &is_backward), data, kept, graph };
     let mut parts = copies::parts(&forward, first, groups);
     if *what == Recompute::Cheap {
         parts.retain(|part| cheap::saves(&forward, part, first));
