@@ -45,6 +45,7 @@ use protobuf::SpecialFields;
 pub use attribute::Attribute;
 pub(crate) use attribute::Attributes;
 pub(crate) use common::RANDOM;
+pub(crate) use model::type_proto;
 pub use model::{IR_VERSION, OPSET, OPSET_CONTRIB};
 pub use tensor::{Tensor, TensorData, TensorSource};
 pub use types::{Dim, ElementType, Shape, TensorType};

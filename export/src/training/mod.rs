@@ -27,6 +27,7 @@ mod accumulation;
 pub mod losses;
 pub mod optimizers;
 mod program;
+mod standard;
 mod state;
 
 use std::cmp::Reverse;
