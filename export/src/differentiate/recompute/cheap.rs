@@ -134,6 +134,6 @@ fn origin(forward: &Forward<'_>, mut value: Value) -> Value {
 /// Bytes of a value, where an unknown size stands for 64.
 fn bytes(graph: &Graph, value: Value) -> f64 {
     let Ok(kind) = graph.tensor_type(value) else { return 0.0 };
-    let elements: f64 = kind.shape.iter().map(|dim| dim.size_if(64) as f64).product();
+    let elements: f64 = kind.shape.iter().map(|dim| dim.size_if(64)).product();
     elements * kind.element.size().unwrap_or(4) as f64
 }
