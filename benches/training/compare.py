@@ -7,6 +7,7 @@ ONNX Runtime, side by side in one run.
 Prints, for each engine, the losses of the first three steps (which must agree), the median
 and least wall time and processor time of a step over interleaved rounds, and their ratio to
 the graph's. `--memory ENGINE` runs one engine alone and prints its peak resident memory.
+`--recompute cheap|blocks` has the graph compute activations again in place of keeping them.
 """
 
 import argparse
@@ -37,7 +38,7 @@ def pytorch(name, compiled):
     return step
 
 
-def graph(name, program, threads):
+def graph(name, program, threads, recompute):
     import onnx
     import onnxruntime as ort
     from onnx import numpy_helper
@@ -50,12 +51,15 @@ def graph(name, program, threads):
         model, batch, str(source), input_names=model.inputs, output_names=["loss"],
         dynamo=False, training=training, do_constant_folding=False,
     )
-    subprocess.run([program, str(source), "loss", str(path)], check=True)
+    again = ["--recompute", recompute] if recompute else []
+    subprocess.run([program, str(source), "loss", str(path), *again], check=True)
     state = json.loads(Path(f"{path}.json").read_text())
     held = {t.name: numpy_helper.to_array(t) for t in onnx.load(str(source)).graph.initializer}
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    # As the trainer's sessions are.
+    options.enable_mem_pattern = False
     session = ort.InferenceSession(str(path), options)
     first = {n: held.get(n, np.zeros(d, np.float32)).astype(np.float32) for n, _, d in state}
     buffers = [
@@ -91,13 +95,14 @@ def main():
     parser.add_argument("--program", required=True)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--recompute", choices=["cheap", "blocks"])
     parser.add_argument("--memory", choices=["eager", "compiled", "graph"])
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     engines = {
         "eager": lambda: pytorch(asked.model, False),
         "compiled": lambda: pytorch(asked.model, True),
-        "graph": lambda: graph(asked.model, asked.program, asked.threads),
+        "graph": lambda: graph(asked.model, asked.program, asked.threads, asked.recompute),
     }
     if asked.memory:
         step = engines[asked.memory]()

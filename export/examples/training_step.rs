@@ -2,7 +2,7 @@
 //! AdamW as one graph of standard operators.
 //!
 //!     cargo run --release -p offshoot-export --example training_step -- \
-//!         MODEL.onnx LOSS STEP.onnx [DIMENSION=SIZE …]
+//!         MODEL.onnx LOSS STEP.onnx [DIMENSION=SIZE …] [--recompute cheap|blocks]
 //!
 //! Every floating-point initializer of more than one element is trained, running statistics
 //! excepted. `STEP.onnx.json` lists the state: input, output, dimensions.
@@ -13,13 +13,25 @@ use offshoot_export::graph::Value;
 use offshoot_export::graph::external::Layout;
 use offshoot_export::graph::read::read;
 use offshoot_export::training::optimizers::AdamW;
-use offshoot_export::training::{TrainingOptions, TrainingStep};
+use offshoot_export::training::{Recompute, TrainingOptions, TrainingStep};
 use onnx_protobuf::Message;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut recompute = Recompute::Nothing;
+    if let Some(at) = arguments.iter().position(|argument| argument == "--recompute") {
+        let said: Vec<String> = arguments.drain(at..).collect();
+        recompute = match said.get(1).map(String::as_str) {
+            Some("cheap") => Recompute::Cheap,
+            Some("blocks") => Recompute::Blocks,
+            _ => return Err("--recompute takes cheap or blocks, and comes last".into()),
+        };
+    }
     let [model, loss, output, dimensions @ ..] = &arguments[..] else {
-        return Err("usage: training_step MODEL.onnx LOSS STEP.onnx [DIMENSION=SIZE …]".into());
+        return Err(
+            "usage: training_step MODEL.onnx LOSS STEP.onnx [DIMENSION=SIZE …] [--recompute …]"
+                .into(),
+        );
     };
     let mut graph = read(Path::new(model))?.graph;
     for dimension in dimensions {
@@ -35,7 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             && !graph.value_name(*value).contains("running_")
     });
     let parameters: Vec<Value> = trained.map(|(value, _)| *value).collect();
-    let options = TrainingOptions::default();
+    let options = TrainingOptions { recompute, ..TrainingOptions::default() };
     let step = TrainingStep::new(graph, loss, &parameters, &AdamW::default(), &options)?;
     let state: Vec<_> =
         step.state.iter().map(|state| (&state.name, &state.output, &state.initial.dims)).collect();

@@ -251,7 +251,7 @@ impl OptimizerCase {
         let options = TrainingOptions {
             max_gradient_norm: self.clip,
             average_decay: self.average,
-            no_decay: vec![],
+            ..TrainingOptions::default()
         };
         TrainingStep::new(g, loss, &[w, b], &*self.optimizer(), &options).unwrap()
     }
@@ -368,4 +368,38 @@ fn accumulated_batches_are_one_step_of_all_of_them() {
         assert_eq!(parts.state("accumulated_batches").unwrap().scalar().unwrap(), 0.0);
     }
     assert_eq!((whole.steps(), parts.steps()), (3, 3));
+}
+
+/// ONNX Runtime begins with the operator that stands last, so an update at the end must be the
+/// one whose gradient comes first, whatever the order of the parameters.
+#[test]
+fn updates_stand_in_the_opposite_order_of_their_gradients() {
+    for reversed in [false, true] {
+        let mut g = Graph::new("model", Lowering::Standard);
+        let mut x = g.input("x", ElementType::Float32, shape!["batch", 3]).unwrap();
+        let mut parameters = Vec::new();
+        for layer in ["first", "second", "third"] {
+            let w = g.initializer(layer, graph::Tensor::from_f32(&[3, 3], &[0.1; 9])).unwrap();
+            let y = g.matmul(x, w).unwrap();
+            x = g.tanh(y).unwrap();
+            parameters.push(w);
+        }
+        let loss = g.reduce_mean(x, 1).unwrap();
+        let loss = g.reduce_mean(loss, 0).unwrap();
+        if reversed {
+            parameters.reverse();
+        }
+        let options = TrainingOptions::default();
+        let optimizer = AdamW::default();
+        let step = TrainingStep::new(g, loss, &parameters, &optimizer, &options).unwrap();
+        let place = |output: &str| {
+            let value = step.graph.output_named(output).unwrap();
+            step.graph.nodes().iter().position(|node| node.outputs.contains(&Some(value)))
+        };
+        let places = ["first.next", "second.next", "third.next"].map(place);
+        assert!(places.is_sorted(), "{places:?}");
+        // The state is told in the order of the parameters.
+        let told = if reversed { "third" } else { "first" };
+        assert_eq!(step.state[0].name, told);
+    }
 }

@@ -15,7 +15,7 @@ use offshoot_models::augment::Preset;
 use offshoot_models::data::{self, DataOptions, Dataset, Kind};
 use offshoot_models::encoders::Family;
 use offshoot_models::objectives;
-use offshoot_models::pretrain::{METRICS, PretrainOptions, pretrain};
+use offshoot_models::pretrain::{METRICS, OptimizerKind, PretrainOptions, pretrain};
 
 use self::options::options;
 use self::told::{Told, figures};
@@ -104,7 +104,17 @@ pub(crate) struct Args {
     /// memory holds at once
     #[arg(long, value_name = "N", default_value = "1")]
     accumulate: NonZeroUsize,
-    /// Learning rate at its highest [default: 0.001; for an imported encoder 0.00005]
+    /// What turns gradients into steps: lars and lamb are for batches of a thousand examples and
+    /// more [possible values: adamw, sgd, lars, lamb]
+    #[arg(long, value_name = "NAME", default_value = "adamw", value_parser = parse_optimizer)]
+    optimizer: OptimizerKind,
+    /// Activations that a step computes again in place of keeping them, for less memory: those of
+    /// cheap operators (a little slower), or all within residual blocks (a quarter to a third
+    /// slower). The encoder becomes the same
+    #[arg(long, value_enum, value_name = "cheap|blocks")]
+    recompute: Option<RecomputeChoice>,
+    /// Learning rate at its highest [default: 0.001; of sgd 0.05, lars 1, lamb 0.003; for an
+    /// imported encoder 0.00005]
     #[arg(long, value_name = "RATE")]
     learning_rate: Option<f32>,
     /// Keep an average of the weights with this decay, and write it in their place
@@ -182,6 +192,14 @@ enum SizeChoice {
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum RecomputeChoice {
+    /// Activation functions, normalisation and the like
+    Cheap,
+    /// All but the ends of residual blocks
+    Blocks,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum TokenizerChoice {
     /// Pieces of lower-case words
     WordPiece,
@@ -197,6 +215,13 @@ fn parse_family(name: &str) -> Result<Family, String> {
     Family::ALL.into_iter().find(|family| family.name() == name).ok_or_else(|| {
         let names: Vec<&str> = Family::ALL.iter().map(|family| family.name()).collect();
         format!("there is no such encoder; there are {}", names.join(", "))
+    })
+}
+
+fn parse_optimizer(name: &str) -> Result<OptimizerKind, String> {
+    OptimizerKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+        let names: Vec<&str> = OptimizerKind::ALL.iter().map(|kind| kind.name()).collect();
+        format!("there is no such optimizer; there are {}", names.join(", "))
     })
 }
 

@@ -105,6 +105,21 @@ fn parts_of_an_encoder_have_sizes_of_their_own() {
 }
 
 #[test]
+fn a_run_takes_an_optimizer_and_computes_activations_again() {
+    let place = Workplace::new();
+    corpus(&place, 40);
+    let args = ["corpus.txt", "-o", "e.offshoot", "--steps", "2", "--batch", "8"];
+    let how = ["--optimizer", "lamb", "--recompute", "blocks"];
+    pretrain(&place, &[&args[..], &how].concat()).success();
+    let settings = manifest(&place, "e.offshoot").to_string();
+    assert!(settings.contains(r#""optimizer":"lamb""#), "{settings}");
+    assert!(settings.contains(r#""learning_rate":"0.003""#), "{settings}");
+
+    let args = ["corpus.txt", "-o", "f.offshoot", "--optimizer", "newton"];
+    refused(&place, &args, 2, &["no such optimizer", "adamw, sgd, lars, lamb"]);
+}
+
+#[test]
 fn an_encoder_of_texts_learns_predicts_and_is_continued_from() {
     let place = Workplace::new();
     corpus(&place, 80);

@@ -33,12 +33,15 @@
 //! [`Graph::infer_types`] and [`Graph::upgrade`].
 
 mod backward;
+mod recompute;
 pub mod rules;
 mod slices;
 
 use std::collections::{HashMap, HashSet};
 
 use backward::Backward;
+use recompute::Group;
+pub use recompute::Recompute;
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, Value};
@@ -51,6 +54,20 @@ use crate::graph::{Graph, Node, Value};
 /// between a value and the loss has no rule (it is named), or when no path leads from a
 /// value to the loss; [`Error::Operator`] when a type on the path is not known.
 pub fn gradients(graph: &mut Graph, loss: Value, of: &[Value]) -> Result<Vec<Value>> {
+    gradients_with(graph, loss, of, &Recompute::Nothing)
+}
+
+/// As [`gradients`], with some activations computed again in place of being kept. The numbers
+/// are the same.
+///
+/// # Errors
+/// As [`gradients`]; [`Error::Gradient`] when there is no value of a name that is to be kept.
+pub fn gradients_with(
+    graph: &mut Graph,
+    loss: Value,
+    of: &[Value],
+    recompute: &Recompute,
+) -> Result<Vec<Value>> {
     let kind = graph.tensor_type(loss)?.clone();
     if !kind.element.is_float() || kind.shape.iter().any(|dim| dim.fixed() != Some(1)) {
         return Err(Error::Gradient(format!(
@@ -69,6 +86,8 @@ pub fn gradients(graph: &mut Graph, loss: Value, of: &[Value]) -> Result<Vec<Val
     }
 
     let forward = graph.nodes().len();
+    let first = graph.value_count();
+    let mut groups = Vec::new();
     let path = Path::between(graph, of, loss);
     let mut sums: HashMap<Value, Vec<Value>> = HashMap::new();
     let seed = graph.scalar_of(kind.element, 1.0)?;
@@ -95,7 +114,7 @@ pub fn gradients(graph: &mut Graph, loss: Value, of: &[Value]) -> Result<Vec<Val
             continue;
         }
         let scope = format!("backward/{}", title(&node).trim_start_matches('/'));
-        let given = graph.in_scope(&scope, |g| {
+        let (group, given) = graph.in_scope(&scope, |g| {
             let mut outputs = Vec::with_capacity(node.outputs.len());
             for output in &node.outputs {
                 outputs.push(match output {
@@ -103,8 +122,11 @@ pub fn gradients(graph: &mut Graph, loss: Value, of: &[Value]) -> Result<Vec<Val
                     None => None,
                 });
             }
-            Backward::new(g, index, &node, outputs, wanted).run()
+            let gradient = outputs.iter().flatten().next().copied();
+            let group = gradient.map(|gradient| Group { from: g.value_count(), gradient });
+            Ok((group, Backward::new(g, index, &node, outputs, wanted).run()?))
         })?;
+        groups.extend(group);
         for (input, gradient) in node.inputs.iter().zip(given) {
             if let (Some(input), Some(gradient)) = (*input, gradient) {
                 sums.entry(input).or_default().push(gradient);
@@ -112,7 +134,8 @@ pub fn gradients(graph: &mut Graph, loss: Value, of: &[Value]) -> Result<Vec<Val
         }
     }
 
-    of.iter()
+    let gradients: Vec<Value> = of
+        .iter()
         .map(|&value| {
             graph.in_scope("backward", |g| total(g, &mut sums, value))?.ok_or_else(|| {
                 Error::Gradient(format!(
@@ -123,7 +146,9 @@ pub fn gradients(graph: &mut Graph, loss: Value, of: &[Value]) -> Result<Vec<Val
                 ))
             })
         })
-        .collect()
+        .collect::<Result<_>>()?;
+    recompute::apply(graph, recompute, &path, first, &groups)?;
+    Ok(gradients)
 }
 
 /// The gradient of a value: what its readers gave, added up once.

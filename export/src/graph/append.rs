@@ -96,6 +96,30 @@ impl Graph {
         outputs.first().copied().ok_or_else(|| self.error(operator, "has no output".into()))
     }
 
+    /// Number of values of the graph: what the next one is numbered.
+    pub(crate) fn value_count(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Adds the operator of `node` once more with other inputs, and returns its outputs.
+    pub(crate) fn push_copy(
+        &mut self,
+        node: &Node,
+        inputs: Vec<Option<Value>>,
+    ) -> Vec<Option<Value>> {
+        let name = self.unique(&self.scoped(node.name.trim_start_matches('/')));
+        let mut outputs = Vec::with_capacity(node.outputs.len());
+        for (at, output) in node.outputs.iter().enumerate() {
+            outputs.push(output.map(|output| {
+                let kind = self.values.get(output.index()).and_then(|info| info.kind.clone());
+                let value = self.unique(&format!("{name}.{at}"));
+                self.push_value(value, kind)
+            }));
+        }
+        self.nodes.push(Node { name, inputs, outputs: outputs.clone(), ..node.clone() });
+        outputs
+    }
+
     /// Makes an operator give an output that it left out, and returns it.
     pub(crate) fn extra_output(
         &mut self,

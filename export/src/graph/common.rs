@@ -9,7 +9,7 @@ use super::read::captured;
 use super::{ElementType, Graph, Node, Tensor, TensorData, Value};
 
 /// Operators of the ONNX specification whose results differ from run to run.
-const RANDOM: [&str; 7] = [
+pub(crate) const RANDOM: [&str; 7] = [
     "Bernoulli",
     "Dropout",
     "Multinomial",

@@ -44,6 +44,8 @@ use protobuf::SpecialFields;
 
 pub use attribute::Attribute;
 pub(crate) use attribute::Attributes;
+pub(crate) use common::RANDOM;
+pub(crate) use model::type_proto;
 pub use model::{IR_VERSION, OPSET, OPSET_CONTRIB};
 pub use tensor::{Tensor, TensorData, TensorSource};
 pub use types::{Dim, ElementType, Shape, TensorType};
@@ -70,7 +72,8 @@ pub enum Lowering {
 pub struct Value(u32);
 
 impl Value {
-    fn index(self) -> usize {
+    /// Values are numbered as they are added to their graph.
+    pub(crate) fn index(self) -> usize {
         self.0 as usize
     }
 }

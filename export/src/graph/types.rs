@@ -129,6 +129,11 @@ impl Dim {
         (self.symbols.is_empty() || self.factor == 0).then_some(self.factor)
     }
 
+    /// The dimension's size if every unknown were `unknown`.
+    pub(crate) fn size_if(&self, unknown: usize) -> f64 {
+        self.symbols.iter().fold(self.factor as f64, |size, _| size * unknown as f64)
+    }
+
     /// An equal part of the dimension, where its number says that there is one.
     pub fn part(&self, count: usize) -> Option<Self> {
         let exact = count > 0 && self.factor.is_multiple_of(count);

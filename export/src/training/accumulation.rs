@@ -5,7 +5,8 @@ use offshoot::trainer::StateKind;
 use super::optimizers::Optimizer;
 use super::state::initial;
 use super::{
-    LEARNING_RATE, StateTensor, TrainingOptions, name_output, parameter_gradients, update, zeros,
+    LEARNING_RATE, StateTensor, TrainingOptions, latest_first, name_output, parameter_gradients,
+    update, zeros,
 };
 use crate::error::Result;
 use crate::graph::{ElementType, Graph, Lowering, Tensor, Value};
@@ -43,14 +44,18 @@ pub fn accumulating_program(
     }
 
     let mut sums = Vec::with_capacity(parameters.len());
-    let gradients = parameter_gradients(&mut graph, loss, parameters)?;
-    for (&parameter, &gradient) in parameters.iter().zip(&gradients) {
+    let gradients = parameter_gradients(&mut graph, loss, parameters, options)?;
+    for at in latest_first(&graph, &gradients) {
+        let (Some(&parameter), Some(&gradient)) = (parameters.get(at), gradients.get(at)) else {
+            continue;
+        };
         let name = format!("{}.gradient", graph.value_name(parameter));
         let zeros = zeros(&graph, parameter)?;
         let sum = graph.root_initializer(&name, zeros)?;
         let next = graph.in_scope("accumulate", |g| g.add(sum, gradient))?;
-        sums.push((name, next));
+        sums.push((at, name, next));
     }
+    sums.sort_by_key(|(at, ..)| *at);
     let count = graph.root_initializer(BATCHES, Tensor::from_f32(&[], &[0.0]))?;
     let one = graph.scalar(1.0)?;
     let counted = graph.in_scope("accumulate", |g| g.add(count, one))?;
@@ -58,7 +63,7 @@ pub fn accumulating_program(
     let names: Vec<String> =
         parameters.iter().map(|&value| graph.value_name(value).to_owned()).collect();
     let mut kept = Vec::with_capacity(sums.len() + 1);
-    for (name, next) in sums {
+    for (_, name, next) in sums {
         kept.push(StateTensor::take(&mut graph, StateKind::Optimizer, &name, next)?);
     }
     kept.push(StateTensor::take(&mut graph, StateKind::Other, BATCHES, counted)?);

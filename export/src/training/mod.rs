@@ -27,12 +27,17 @@ mod accumulation;
 pub mod losses;
 pub mod optimizers;
 mod program;
+mod standard;
 mod state;
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
 
 pub use self::accumulation::accumulating_program;
 use self::optimizers::{Context, Optimizer};
 pub use self::state::StateTensor;
-use crate::differentiate::gradients;
+pub use crate::differentiate::Recompute;
+use crate::differentiate::gradients_with;
 use crate::error::{Error, Result};
 use crate::graph::{Dim, ElementType, Graph, Tensor, Value};
 use offshoot::trainer::StateKind;
@@ -56,6 +61,8 @@ pub struct TrainingOptions {
     /// Names of parameters that weight decay leaves alone. Those of one dimension or
     /// none, biases and scales of normalisation, are left alone always.
     pub no_decay: Vec<String>,
+    /// Which activations the backward pass computes again in place of keeping them.
+    pub recompute: Recompute,
 }
 
 /// A graph that does one step of training, and its state.
@@ -85,7 +92,7 @@ impl TrainingStep {
         options: &TrainingOptions,
     ) -> Result<Self> {
         let g = &mut graph;
-        let gradients = parameter_gradients(g, loss, parameters)?;
+        let gradients = parameter_gradients(g, loss, parameters, options)?;
         let rate = g.input(LEARNING_RATE, ElementType::Float32, vec![])?;
         let (state, norm) = update(g, parameters, &gradients, rate, optimizer, options)?;
         name_output(g, "loss", loss)?;
@@ -96,11 +103,16 @@ impl TrainingStep {
 }
 
 /// The gradients of a loss by all parameters, of which there must be one.
-fn parameter_gradients(g: &mut Graph, loss: Value, parameters: &[Value]) -> Result<Vec<Value>> {
+fn parameter_gradients(
+    g: &mut Graph,
+    loss: Value,
+    parameters: &[Value],
+    options: &TrainingOptions,
+) -> Result<Vec<Value>> {
     if parameters.is_empty() {
         return Err(Error::Gradient("there is no parameter to train".into()));
     }
-    gradients(g, loss, parameters)
+    gradients_with(g, loss, parameters, &options.recompute)
 }
 
 /// Adds the update of all parameters by their gradients, and makes state of them and of
@@ -123,8 +135,11 @@ fn update(
     let next = g.in_scope("optimizer", |g| g.add(count, one))?;
     let prepared = g.in_scope("optimizer", |g| optimizer.prepare(g, rate, next))?;
 
-    let mut state = Vec::new();
-    for (&parameter, &gradient) in parameters.iter().zip(&gradients) {
+    let mut updated = Vec::with_capacity(parameters.len());
+    for at in latest_first(g, &gradients) {
+        let (Some(&parameter), Some(&gradient)) = (parameters.get(at), gradients.get(at)) else {
+            continue;
+        };
         let name = g.value_name(parameter).to_owned();
         let kind = g.tensor_type(parameter)?.clone();
         let decays = kind.rank() > 1 && !options.no_decay.contains(&name);
@@ -155,16 +170,37 @@ fn update(
             }
             None => None,
         };
-        state.push(StateTensor::take(g, StateKind::Parameter, &name, update.parameter)?);
-        for ((name, _), next) in kept.iter().zip(&update.state) {
-            state.push(StateTensor::take(g, StateKind::Optimizer, name, *next)?);
+        let mut next = vec![(StateKind::Parameter, name, update.parameter)];
+        for ((name, _), value) in kept.into_iter().zip(update.state) {
+            next.push((StateKind::Optimizer, name, value));
         }
-        if let Some((name, _, next)) = average {
-            state.push(StateTensor::take(g, StateKind::Average, &name, next)?);
-        }
+        next.extend(average.map(|(name, _, value)| (StateKind::Average, name, value)));
+        updated.push((at, next));
+    }
+    updated.sort_by_key(|(at, _)| *at);
+    let mut state = Vec::new();
+    for (kind, name, value) in updated.into_iter().flat_map(|(_, next)| next) {
+        state.push(StateTensor::take(g, kind, &name, value)?);
     }
     state.push(StateTensor::take(g, StateKind::Other, "step", next)?);
     Ok((state, norm))
+}
+
+/// Places of `gradients`, the one that is computed last first.
+///
+/// ONNX Runtime does not run operators in the order of the file: it begins with what nothing
+/// reads and stands last there, and computes what that needs, so that the operators that use
+/// gradients stand in the opposite order of that in which gradients come. Each is then used as
+/// soon as it is there. In the order of the file, an update of the first layer's weight at the
+/// end of it has the gradients of all activations computed, and kept, before any weight's.
+fn latest_first(g: &Graph, gradients: &[Value]) -> Vec<usize> {
+    let mut made = HashMap::new();
+    for (at, node) in g.nodes().iter().enumerate() {
+        made.extend(node.outputs.iter().flatten().map(|&output| (output, at)));
+    }
+    let mut places: Vec<usize> = (0..gradients.len()).collect();
+    places.sort_by_key(|&at| Reverse(gradients.get(at).and_then(|value| made.get(value))));
+    places
 }
 
 /// Makes a value the output of a name, unless it is that already.
@@ -194,15 +230,18 @@ fn zeros(g: &Graph, parameter: Value) -> Result<Tensor> {
 /// The Euclidean norm of all tensors together, float32.
 fn joint_norm(g: &mut Graph, tensors: &[Value]) -> Result<Value> {
     let mut squares = Vec::with_capacity(tensors.len());
-    for &tensor in tensors {
+    for at in latest_first(g, tensors) {
+        let Some(&tensor) = tensors.get(at) else { continue };
         // Squares of half-precision numbers soon leave its range.
         let element = g.tensor_type(tensor)?.element;
         let half = matches!(element, ElementType::Float16 | ElementType::Bfloat16);
         let tensor = if half { g.cast(tensor, ElementType::Float32)? } else { tensor };
         let square =
             g.op("ReduceSumSquare", &[tensor], vec![crate::graph::Attribute::int("keepdims", 0)])?;
-        squares.push(g.cast(square, ElementType::Float32)?);
+        squares.push((at, g.cast(square, ElementType::Float32)?));
     }
+    squares.sort_by_key(|(at, _)| *at);
+    let squares: Vec<Value> = squares.into_iter().map(|(_, square)| square).collect();
     let total = match squares[..] {
         [one] => one,
         _ => g.op("Sum", &squares, vec![])?,

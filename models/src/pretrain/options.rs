@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use offshoot::TrainerOptions;
+use offshoot_export::training::Recompute;
 
+use super::optimizer::OptimizerKind;
 use super::tokenizer::TokenizerKind;
 use crate::augment::AugmentationSettings;
 use crate::encoders::{Family, Size};
@@ -70,6 +72,10 @@ pub struct PretrainOptions {
     /// of more examples than the memory holds at once. Objectives that compare the examples of a
     /// batch compare those of one only.
     pub accumulate: u64,
+    /// What turns gradients into steps.
+    pub optimizer: OptimizerKind,
+    /// Which activations a step computes again in place of keeping them: less memory, more time.
+    pub recompute: Recompute,
     /// Learning rate at its highest.
     pub learning_rate: f32,
     /// Share of the steps in which the rate rises.
@@ -122,7 +128,9 @@ impl PretrainOptions {
             budget: Budget::Epochs(10.0),
             batch: 128,
             accumulate: 1,
-            learning_rate: 1e-3,
+            optimizer: OptimizerKind::AdamW,
+            recompute: Recompute::Nothing,
+            learning_rate: OptimizerKind::AdamW.usual_rate(),
             warm_up: 0.05,
             weight_decay: 0.05,
             average_decay: None,
@@ -215,7 +223,7 @@ impl PretrainOptions {
             self.objectives.iter().map(|o| format!("{} × {:?}", o.weight, o.objective)).collect();
         format!(
             "{:?} {:?} {:?} [{}]{} {:?} batch {}{} rate {} warm-up {} decay {} average {:?} seed {} image {:?} \
-             signal {:?} tokenizer {:?} {} {} held out {} name {:?}",
+             signal {:?} tokenizer {:?} {} {} held out {} name {:?}{}{}",
             self.start,
             self.size,
             self.configuration,
@@ -242,6 +250,14 @@ impl PretrainOptions {
             self.max_tokens,
             self.held_out,
             self.name,
+            match self.optimizer {
+                OptimizerKind::AdamW => String::new(),
+                other => format!(" {}", other.name()),
+            },
+            match &self.recompute {
+                Recompute::Nothing => String::new(),
+                what => format!(" recompute {what:?}"),
+            },
         )
     }
 

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use offshoot_export::graph::{Graph, Lowering};
 use offshoot_export::program::{ProcedureGraph, ProgramBuilder};
-use offshoot_export::training::optimizers::AdamW;
-use offshoot_export::training::{AVERAGE, TrainingOptions, TrainingStep, accumulating_program};
+use offshoot_export::training::{
+    AVERAGE, Recompute, TrainingOptions, TrainingStep, accumulating_program,
+};
 
-use super::WeightedObjective;
+use super::{OptimizerKind, WeightedObjective};
 use crate::encoders::{Architecture, Network, Weights};
 use crate::error::{Error, Result};
 
@@ -15,13 +16,15 @@ use crate::error::{Error, Result};
 pub(super) const EMBED: &str = "evaluate";
 
 /// How the optimizer is set.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Settings {
+    pub(super) optimizer: OptimizerKind,
     pub(super) weight_decay: f64,
     pub(super) max_gradient_norm: Option<f32>,
     pub(super) average_decay: Option<f32>,
     /// Whether a step is of several batches.
     pub(super) accumulates: bool,
+    pub(super) recompute: Recompute,
 }
 
 /// The program with the procedure `step`, whose inputs are those of the objectives and the
@@ -50,18 +53,19 @@ pub(super) fn build(
     }
     let loss = total.ok_or_else(|| Error::Pretrain("a run needs an objective".into()))?;
     let parameters = weights.without_suffix(AVERAGE);
-    let optimizer = AdamW { weight_decay: settings.weight_decay, ..AdamW::default() };
+    let optimizer = settings.optimizer.with_decay(settings.weight_decay);
     let options = TrainingOptions {
         max_gradient_norm: settings.max_gradient_norm,
         average_decay: settings.average_decay,
+        recompute: settings.recompute.clone(),
         ..TrainingOptions::default()
     };
     let names = parameters.iter().map(|&parameter| graph.value_name(parameter).to_owned());
     let trained: BTreeSet<String> = names.collect();
     let mut program = if settings.accumulates {
-        accumulating_program("pretrain", graph, loss, &parameters, &optimizer, &options)?
+        accumulating_program("pretrain", graph, loss, &parameters, &*optimizer, &options)?
     } else {
-        TrainingStep::new(graph, loss, &parameters, &optimizer, &options)?.program("pretrain")?
+        TrainingStep::new(graph, loss, &parameters, &*optimizer, &options)?.program("pretrain")?
     };
 
     let mut graph = Graph::new("evaluate", Lowering::Standard);

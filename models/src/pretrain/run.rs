@@ -164,10 +164,12 @@ impl<'a> Run<'a> {
         let maker = Arc::new(maker);
 
         let settings = Settings {
+            optimizer: options.optimizer,
             weight_decay: options.weight_decay,
             max_gradient_norm: Some(1.0),
             average_decay: options.decay(),
             accumulates: options.accumulate > 1,
+            recompute: options.recompute.clone(),
         };
         let weights = setup.weights(options.seed);
         let builder = program::build(&setup.encoder, &options.objectives, weights, &settings)?;
@@ -347,6 +349,7 @@ impl<'a> Run<'a> {
         let mut settings = BTreeMap::from([
             ("batch".to_owned(), self.maker.batch.to_string()),
             ("accumulate".to_owned(), self.options.accumulate.to_string()),
+            ("optimizer".to_owned(), self.options.optimizer.name().to_owned()),
             ("learning_rate".to_owned(), self.options.learning_rate.to_string()),
             ("weight_decay".to_owned(), self.options.weight_decay.to_string()),
             ("warm_up".to_owned(), self.options.warm_up.to_string()),

@@ -8,14 +8,14 @@ use offshoot::trainer::{Tensor as Fed, Trainer};
 use offshoot::{Engine, TrainerOptions};
 use offshoot_export::graph::{ElementType, Value};
 use offshoot_export::shape;
-use offshoot_export::training::losses;
+use offshoot_export::training::{Recompute, losses};
 
-use super::WeightedObjective;
 use super::blank::Blank;
 use super::program::{self, Settings};
 use super::schedule::Schedule;
 use super::source::Source;
 use super::step;
+use super::{OptimizerKind, WeightedObjective};
 use crate::data::{Dataset, Example, Kind};
 use crate::encoders::{Architecture, Network, Weights};
 use crate::error::{Error, Result};
@@ -84,10 +84,12 @@ impl Learner {
         let objective: Arc<dyn Objective> = Arc::new(Labels { classes });
         let weighted = [WeightedObjective { objective: objective.clone(), weight: 1.0 }];
         let settings = Settings {
+            optimizer: OptimizerKind::AdamW,
             weight_decay: 0.01,
             max_gradient_norm: Some(1.0),
             average_decay: None,
             accumulates: false,
+            recompute: Recompute::Nothing,
         };
         let builder = program::build(&blank.encoder, &weighted, Weights::random(0), &settings)?;
         let options = TrainerOptions::new().engine(Engine::load()?);

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use offshoot_models::Error;
-use offshoot_models::pretrain::{Event, METRICS, PretrainOptions, pretrain};
+use offshoot_models::pretrain::{
+    Event, METRICS, OptimizerKind, PretrainOptions, Recompute, pretrain,
+};
 use offshoot_models::random::SplitMix64;
 
 use super::{data, options, run};
@@ -25,14 +27,22 @@ fn resumable(output: &Path) -> PretrainOptions {
 
 #[test]
 fn a_run_that_is_stopped_and_resumed_ends_in_the_same_bytes() {
-    for (file, objective, accumulate) in
-        [("ts", "self-distillation", 1), ("txt", "simcse", 1), ("ts", "masked-patches", 3)]
-    {
+    let usual = (OptimizerKind::AdamW, Recompute::Nothing);
+    for (file, objective, accumulate, (optimizer, recompute)) in [
+        ("ts", "self-distillation", 1, usual.clone()),
+        ("txt", "simcse", 1, usual.clone()),
+        ("ts", "masked-patches", 3, usual),
+        ("ts", "simclr", 1, (OptimizerKind::Sgd, Recompute::Cheap)),
+        ("txt", "masked-token", 1, (OptimizerKind::Lars, Recompute::Blocks)),
+        ("txt", "simcse", 2, (OptimizerKind::Lamb, Recompute::Blocks)),
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let examples = data::opened(file, folder.path());
         let whole = PretrainOptions {
             checkpoint_seconds: 60,
             accumulate,
+            optimizer,
+            recompute,
             name: Some("tiny".into()),
             ..options(objective, &folder.path().join("whole.offshoot"), STEPS)
         };
@@ -145,7 +155,8 @@ fn a_folder_with_another_run_is_refused() {
     let seed = PretrainOptions { seed: 4, ..first.clone() };
     let rate = PretrainOptions { learning_rate: 0.5, ..first.clone() };
     let other = options("simclr", &first.output, 2);
-    for changed in [seed, rate, other] {
+    let optimizer = PretrainOptions { optimizer: OptimizerKind::Lamb, ..first.clone() };
+    for changed in [seed, rate, other, optimizer] {
         let message = super::refusal(&examples, &changed);
         assert!(message.contains("holds a run with other options; remove it"), "{message}");
     }
@@ -154,6 +165,28 @@ fn a_folder_with_another_run_is_refused() {
     assert!(message.contains("holds a run with other data; remove it"), "{message}");
     // Threads that make batches and the time between checkpoints change nothing.
     run(&examples, &PretrainOptions { loaders: 2, checkpoint_seconds: 1, ..first }).unwrap();
+}
+
+#[test]
+fn an_encoder_is_the_same_whatever_is_computed_again() {
+    for (file, objective) in [("ts", "simclr"), ("txt", "masked-token"), ("txt", "simcse")] {
+        let folder = tempfile::tempdir().unwrap();
+        let examples = data::opened(file, folder.path());
+        let weights = |recompute: Recompute| {
+            let output = folder.path().join(format!("{recompute:?}.offshoot"));
+            let options = PretrainOptions {
+                recompute,
+                name: Some("tiny".into()),
+                ..options(objective, &output, STEPS)
+            };
+            run(&examples, &options).unwrap();
+            std::fs::read(output).unwrap()
+        };
+        let expected = weights(Recompute::Nothing);
+        for recompute in [Recompute::Cheap, Recompute::Blocks] {
+            assert!(weights(recompute.clone()) == expected, "{file}, {objective}, {recompute:?}");
+        }
+    }
 }
 
 #[test]

@@ -7,11 +7,11 @@ use offshoot_models::data::{Dataset, Kind};
 use offshoot_models::encoders::Size;
 use offshoot_models::objectives;
 use offshoot_models::pretrain::{
-    Budget, PretrainOptions, Start, TokenizerKind, WeightedObjective, is_own,
+    Budget, PretrainOptions, Recompute, Start, TokenizerKind, WeightedObjective, is_own,
 };
 use offshoot_models::tables::Format;
 
-use super::{Args, Augment, SizeChoice, TokenizerChoice};
+use super::{Args, Augment, RecomputeChoice, SizeChoice, TokenizerChoice};
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 
@@ -70,6 +70,13 @@ pub(super) fn options(
     let text = data.kind() == Kind::Text;
     options.batch = args.batch.map_or(if text { 64 } else { 128 }, NonZeroUsize::get);
     options.accumulate = args.accumulate.get() as u64;
+    options.optimizer = args.optimizer;
+    options.learning_rate = args.optimizer.usual_rate();
+    options.recompute = match args.recompute {
+        Some(RecomputeChoice::Cheap) => Recompute::Cheap,
+        Some(RecomputeChoice::Blocks) => Recompute::Blocks,
+        None => Recompute::Nothing,
+    };
     if imported {
         options.learning_rate = IMPORTED_RATE;
         options.held_out = IMPORTED_HELD_OUT;
