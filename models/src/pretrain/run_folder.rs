@@ -14,6 +14,7 @@ use crate::lock::FileLock;
 const FORMAT: u32 = 1;
 const DESCRIPTION: &str = "run.json";
 const CHECKPOINT: &str = "checkpoint.safetensors";
+const BEST: &str = "best.safetensors";
 const TOKENIZER: &str = "tokenizer.json";
 const LOCK: &str = "lock";
 /// What the names of files begin with that are being written.
@@ -93,7 +94,7 @@ impl RunFolder {
 
     /// Forgets a checkpoint of a run that was not described.
     pub(super) fn forget(&self) -> Result<()> {
-        for path in [self.path.join(DESCRIPTION), self.checkpoint()] {
+        for path in [self.path.join(DESCRIPTION), self.checkpoint(), self.best()] {
             match fs::remove_file(&path) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
                     return Err(Error::io("remove", &path, e));
@@ -115,6 +116,24 @@ impl RunFolder {
 
     pub(super) fn checkpoint(&self) -> PathBuf {
         self.path.join(CHECKPOINT)
+    }
+
+    /// The state with the lowest loss of held-out examples.
+    pub(super) fn best(&self) -> PathBuf {
+        self.path.join(BEST)
+    }
+
+    /// Keeps the checkpoint as the best state: under a second name where the file system has
+    /// these, else as a copy.
+    pub(super) fn keep_best(&self) -> Result<()> {
+        let (from, to) = (self.checkpoint(), self.best());
+        let beside = self.path.join(format!("{PARTIAL}{BEST}"));
+        if fs::hard_link(&from, &beside).is_err() {
+            fs::copy(&from, &beside).map_err(|e| Error::io("write", &beside, e))?;
+            let copied = fs::File::open(&beside).and_then(|file| file.sync_all());
+            copied.map_err(|e| Error::io("write", &beside, e))?;
+        }
+        fs::rename(&beside, &to).map_err(|e| Error::io("rename", &to, e))
     }
 
     pub(super) fn tokenizer(&self) -> PathBuf {

@@ -88,6 +88,7 @@ impl Learner {
             max_gradient_norm: Some(1.0),
             average_decay: None,
             accumulates: false,
+            watches: false,
         };
         let builder = program::build(&blank.encoder, &weighted, Weights::random(0), &settings)?;
         let options = TrainerOptions::new().engine(Engine::load()?);

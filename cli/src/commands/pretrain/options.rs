@@ -1,6 +1,6 @@
 //! From the command line to the options of a run.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 
 use offshoot::TrainerOptions;
 use offshoot_models::data::{Dataset, Kind};
@@ -78,6 +78,8 @@ pub(super) fn options(
         options.learning_rate = rate;
     }
     options.average_decay = args.average;
+    options.patience = args.patience.map(NonZeroU64::get);
+    options.quality_every = args.figures_every.map(NonZeroU64::get);
     options.seed = args.seed;
     options.image_size = args.how.image_size;
     options.tokenizer = match args.how.tokenizer {
