@@ -350,8 +350,8 @@ fn title(options: &PretrainOptions) -> String {
 fn objective_help() -> String {
     format!(
         "What is learned from, one or several joined by `+`, each with a weight before it if it \
-         is not 1, as in `masked-token+0.1*simcse` [default: simclr for images and \
-         signals, multiple-negatives for texts, masked-token for FASTA] [possible names: {}]",
+         is not 1, as in `masked-token+0.1*simcse` [default: simclr for images, \
+         signals and FASTA, multiple-negatives for texts] [possible names: {}]",
         objectives::NAMES.join(", ")
     )
 }

@@ -331,7 +331,6 @@ fn sequences_are_learned_from_until_patience_ends() {
     place.write("p.fasta", (0..80).map(record).collect::<String>());
     // With this rate nothing changes.
     let args = ["p.fasta", "-o", "p.offshoot", "--steps", "30", "--batch", "8", "--patience", "2"];
-    let args = [&args[..], &["--objective", "simclr"]].concat();
     let more = ["--figures-every", "1", "--learning-rate", "1e-30", "--max-tokens", "24"];
     let said = stderr(&pretrain(&place, &[&args[..], &more].concat()).success());
     assert!(said.contains("lowest after 1 steps") && said.contains("ends after 3,"), "{said}");

@@ -34,7 +34,7 @@ pub(super) fn options(
     };
     let usual = match data.kind() {
         Kind::Image | Kind::Signal => "simclr",
-        Kind::Text if fasta && !imported => "masked-token",
+        Kind::Text if fasta && !imported => "simclr",
         Kind::Text => "multiple-negatives",
     };
     let objectives = parse_objectives(args.objective.as_deref().unwrap_or(usual))?;
