@@ -213,7 +213,7 @@ impl<'a> Run<'a> {
             let seconds = before.elapsed().as_secs_f64().max(1e-9);
             taken += 1;
             let mut best = false;
-            if taken % every == 0 || taken == steps {
+            if taken.is_multiple_of(every) || taken == steps {
                 self.look(&mut record, tell)?;
                 let watched = patience.as_mut().zip(record.held_out_loss);
                 best = watched.is_some_and(|(patience, loss)| patience.see(taken, loss));
