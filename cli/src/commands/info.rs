@@ -85,6 +85,9 @@ fn describe(bundle: &Bundle) -> String {
             "data",
             format!("{} examples, {}", grouped(pretraining.examples), { &pretraining.data_digest }),
         );
+        for (name, value) in &pretraining.figures {
+            line("figure", format!("{name}: {}", (1e4 * value).round() / 1e4));
+        }
         // The architecture is for runs that go on with the encoder.
         let options = pretraining.options.iter().filter(|(name, _)| *name != "architecture");
         for (name, value) in options {

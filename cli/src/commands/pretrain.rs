@@ -5,7 +5,7 @@ mod options;
 mod preview;
 mod told;
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -97,6 +97,14 @@ pub(crate) struct Args {
     /// End after so many steps
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
+    /// End when so many figures in a row had no lower loss of held-out examples than one before,
+    /// and keep the weights that had the lowest
+    #[arg(long, value_name = "N")]
+    patience: Option<NonZeroU64>,
+    /// Take figures of held-out examples every so many steps [default: 20 times a run, no
+    /// oftener than every 20]
+    #[arg(long, value_name = "STEPS")]
+    figures_every: Option<NonZeroU64>,
     /// Examples of a batch [default: 128; of texts 64]
     #[arg(long, value_name = "N")]
     batch: Option<NonZeroUsize>,
@@ -302,7 +310,9 @@ pub(crate) fn run(args: Args) -> Result {
         megabytes(done.written.size),
         done.written.manifest.embedding_size,
         grouped(done.steps),
-        done.quality.map_or_else(String::new, |quality| format!("; {}", figures(&quality))),
+        done.quality.map_or_else(String::new, |quality| {
+            format!("; {}", figures(&quality, done.prediction.as_ref()))
+        }),
     ));
     Ok(())
 }
@@ -365,8 +375,8 @@ fn title(options: &PretrainOptions) -> String {
 fn objective_help() -> String {
     format!(
         "What is learned from, one or several joined by `+`, each with a weight before it if it \
-         is not 1, as in `masked-token+0.1*simcse` [default: simclr for images and \
-         signals, multiple-negatives for texts, masked-token for FASTA] [possible names: {}]",
+         is not 1, as in `masked-token+0.1*simcse` [default: simclr for images, \
+         signals and FASTA, multiple-negatives for texts] [possible names: {}]",
         objectives::NAMES.join(", ")
     )
 }

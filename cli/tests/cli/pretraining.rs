@@ -333,3 +333,44 @@ fn goes_on(place: &Workplace, data: &[&str]) {
     let lines = |name: &str| fs::read_to_string(place.path(name)).unwrap();
     assert!(lines("cut.run/metrics.jsonl") == lines("whole.run/metrics.jsonl"));
 }
+
+#[test]
+fn sequences_are_learned_from_until_patience_ends() {
+    let place = Workplace::new();
+    let residue =
+        |i: usize, k: usize| "ACDEFGHIKLMNPQRSTVWY".as_bytes()[(i * 7 + k * k) % 20] as char;
+    let record = |i: usize| {
+        let sequence: String = (0..20).map(|k| residue(i, k)).collect();
+        format!(">s{i} OS={}\n{sequence}\n", i % 4)
+    };
+    place.write("p.fasta", (0..80).map(record).collect::<String>());
+    // With this rate nothing changes.
+    let args = ["p.fasta", "-o", "p.offshoot", "--steps", "30", "--batch", "8", "--patience", "2"];
+    let more = ["--figures-every", "1", "--learning-rate", "1e-30", "--max-tokens", "24"];
+    let said = stderr(&pretrain(&place, &[&args[..], &more].concat()).success());
+    assert!(said.contains("lowest after 1 steps") && said.contains("ends after 3,"), "{said}");
+    assert!(said.contains("held out"), "{said}");
+    let pretraining = &manifest(&place, "p.offshoot")["provenance"]["pretraining"];
+    assert_eq!((&pretraining["objective"], &pretraining["steps"]), (&"simclr".into(), &1.into()));
+    let page = stdout(&place.offshoot(&["info", "p.offshoot"]).assert().success());
+    for part in ["held_out_loss: ", "effective_rank: ", "patience: 2", "steps_taken: 3"] {
+        assert!(page.contains(part), "{part} is not in {page}");
+    }
+    let picture = fs::read_to_string(place.path("p.run/curve.svg")).unwrap();
+    assert!(picture.contains("loss, held out"));
+    let none = ["p.fasta", "-o", "q.offshoot", "--patience", "0"];
+    refused(&place, &none, 2, &["--patience"]);
+}
+
+#[test]
+fn how_well_tokens_are_predicted_is_told_beside_counting() {
+    let place = Workplace::new();
+    corpus(&place, 80);
+    let args = ["corpus.txt", "-o", "e.offshoot", "--steps", "4", "--batch", "8"];
+    let masked = ["--objective", "masked-token", "--vocabulary", "200"];
+    let said = stderr(&pretrain(&place, &[&args[..], &masked].concat()).success());
+    assert!(said.contains("perplexity ") && said.contains("(of unigrams "), "{said}");
+    let page = stdout(&place.offshoot(&["info", "e.offshoot"]).assert().success());
+    assert!(page.contains("perplexity: ") && page.contains("perplexity_of_trigrams: "), "{page}");
+    assert!(fs::read_to_string(place.path("e.run/curve.svg")).unwrap().contains("perplexity"));
+}

@@ -4,7 +4,7 @@ use offshoot_export::graph::Value;
 use offshoot_export::training::losses;
 
 use super::masked_token::{chosen, token_scores};
-use super::{Batch, Draw, Feed, Objective, Preparation, unsuitable};
+use super::{Asked, Batch, Draw, Feed, Objective, Predictor, Preparation, unsuitable};
 use crate::encoders::{Architecture, Network};
 use crate::error::Result;
 
@@ -38,18 +38,44 @@ impl Objective for Autoregressive {
     }
 
     fn feed(&self, batch: &Batch, preparation: &Preparation, draw: &Draw) -> Result<Feed> {
-        let texts = preparation.texts(batch, draw)?;
-        let width = texts.iter().map(Vec::len).max().unwrap_or(0);
-        let (mut positions, mut labels) = (Vec::new(), Vec::new());
-        for (row, text) in texts.iter().enumerate() {
-            for (at, &next) in text.iter().skip(1).enumerate() {
-                positions.push((row * width + at) as i64);
-                labels.push(i64::from(next));
-            }
-        }
-        let mut feed = preparation.tokens("autoregressive.", &texts)?;
-        feed.push(super::feed::integers("autoregressive.positions", positions));
-        feed.push(super::feed::integers("autoregressive.labels", labels));
-        Ok(feed)
+        Ok(next_tokens(batch, preparation, draw, |_| true)?.feed)
     }
+
+    fn predictor(&self) -> Option<&dyn Predictor> {
+        Some(self)
+    }
+}
+
+impl Predictor for Autoregressive {
+    fn cross_entropy(&self, net: &mut Network<'_>, encoder: &Architecture) -> Result<Value> {
+        self.loss(net, encoder)
+    }
+
+    fn asks(&self, batch: &Batch, preparation: &Preparation, draw: &Draw) -> Result<Asked> {
+        let special = &preparation.token_rules()?.special;
+        next_tokens(batch, preparation, draw, |id| !special.contains(&id))
+    }
+}
+
+/// Asks for every token but the first, from those before it, where `wanted` is true of it.
+fn next_tokens(
+    batch: &Batch,
+    preparation: &Preparation,
+    draw: &Draw,
+    wanted: impl Fn(u32) -> bool,
+) -> Result<Asked> {
+    let rows = preparation.texts(batch, draw)?;
+    let width = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let (mut positions, mut labels, mut places) = (Vec::new(), Vec::new(), Vec::new());
+    for (row, text) in rows.iter().enumerate() {
+        for (at, &next) in text.iter().skip(1).enumerate().filter(|(_, next)| wanted(**next)) {
+            positions.push((row * width + at) as i64);
+            labels.push(i64::from(next));
+            places.push([row, at + 1]);
+        }
+    }
+    let mut feed = preparation.tokens("autoregressive.", &rows)?;
+    feed.push(super::feed::integers("autoregressive.positions", positions));
+    feed.push(super::feed::integers("autoregressive.labels", labels));
+    Ok(Asked { feed, rows, places })
 }

@@ -5,7 +5,7 @@ use offshoot_export::graph::{ElementType, Graph, Value};
 use offshoot_export::shape;
 use offshoot_export::training::losses;
 
-use super::{Batch, Draw, Feed, Objective, Preparation, unsuitable};
+use super::{Asked, Batch, Draw, Feed, Objective, Predictor, Preparation, unsuitable};
 use crate::encoders::{
     Architecture, Init, Input, Network, TokenTransformer, own_dim, rows_of, rows_times,
 };
@@ -54,6 +54,20 @@ impl Objective for MaskedToken {
 
     fn feed(&self, batch: &Batch, preparation: &Preparation, draw: &Draw) -> Result<Feed> {
         preparation.masked("masked-token.", batch, draw, self.share, [0.8, 0.1])
+    }
+
+    fn predictor(&self) -> Option<&dyn Predictor> {
+        Some(self)
+    }
+}
+
+impl Predictor for MaskedToken {
+    fn cross_entropy(&self, net: &mut Network<'_>, encoder: &Architecture) -> Result<Value> {
+        self.loss(net, encoder)
+    }
+
+    fn asks(&self, batch: &Batch, preparation: &Preparation, draw: &Draw) -> Result<Asked> {
+        preparation.asks_hidden("masked-token.", batch, draw, self.share)
     }
 }
 

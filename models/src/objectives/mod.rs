@@ -15,6 +15,7 @@ mod masked_token;
 mod multiple_negatives;
 mod neighborhood;
 mod order;
+mod predictor;
 mod replaced_token;
 mod rotation;
 mod self_distillation;
@@ -41,6 +42,7 @@ pub use self::masked_token::MaskedToken;
 pub use self::multiple_negatives::MultipleNegatives;
 pub use self::neighborhood::Neighborhood;
 pub use self::order::Order;
+pub use self::predictor::{Asked, Predictor};
 pub use self::replaced_token::ReplacedToken;
 pub use self::rotation::Rotation;
 pub use self::self_distillation::SelfDistillation;
@@ -73,6 +75,11 @@ pub trait Objective: fmt::Debug + Send + Sync {
 
     /// The decay of the average of all weights that it reads as a teacher.
     fn teacher_decay(&self) -> Option<f32> {
+        None
+    }
+
+    /// The objective as a model of tokens, where it gives them probabilities.
+    fn predictor(&self) -> Option<&dyn Predictor> {
         None
     }
 

@@ -5,7 +5,7 @@ use offshoot_export::shape;
 use offshoot_export::training::losses;
 
 use super::masked_token::{bidirectional, chosen, ids_and_mask, token_scores};
-use super::{Batch, Draw, Feed, Objective, Preparation, unsuitable};
+use super::{Asked, Batch, Draw, Feed, Objective, Predictor, Preparation, unsuitable};
 use crate::encoders::{Architecture, Input, Network, TokenTransformer, own_dim};
 use crate::error::Result;
 
@@ -39,6 +39,31 @@ impl ReplacedToken {
             ..encoder.clone()
         }
     }
+
+    /// The generator's scores of all tokens at the masked places, and what those were.
+    fn generated(
+        net: &mut Network<'_>,
+        encoder: &TokenTransformer,
+        [ids, mask]: [Value; 2],
+    ) -> Result<Generated> {
+        let (positions, labels) = chosen(net.graph, "replaced-token.")?;
+        let generator = Self::generator(encoder);
+        let scores = net.with_prefix("replaced-token.generator.", |net| {
+            let made = generator.encode(net, ids, mask, None)?;
+            token_scores(net, "head", &generator, made.tokens, positions)
+        })?;
+        let loss = losses::cross_entropy(net.graph, scores, labels, &Default::default())?;
+        Ok(Generated { positions, labels, scores, loss })
+    }
+}
+
+/// What the generator gives.
+struct Generated {
+    positions: Value,
+    labels: Value,
+    scores: Value,
+    /// The mean cross-entropy.
+    loss: Value,
 }
 
 impl Objective for ReplacedToken {
@@ -55,16 +80,10 @@ impl Objective for ReplacedToken {
         let Architecture::TokenTransformer(tokens) = encoder else { return Err(not_tokens()) };
         let input = encoder.input(net, "replaced-token.", "batch")?;
         let (ids, mask) = ids_and_mask(input).ok_or_else(not_tokens)?;
-        let (positions, labels) = chosen(net.graph, "replaced-token.")?;
+        let Generated { positions, labels, scores, loss: generated } =
+            Self::generated(net, tokens, [ids, mask])?;
         let shape = shape![own_dim("replaced-token.", "chosen")];
         let uniform = net.graph.input("replaced-token.uniform", ElementType::Float32, shape)?;
-
-        let generator = Self::generator(tokens);
-        let scores = net.with_prefix("replaced-token.generator.", |net| {
-            let made = generator.encode(net, ids, mask, None)?;
-            token_scores(net, "head", &generator, made.tokens, positions)
-        })?;
-        let generated = losses::cross_entropy(net.graph, scores, labels, &Default::default())?;
 
         // A token is drawn: the number of those whose cumulative probability is below a
         // uniform number.
@@ -133,5 +152,24 @@ impl Objective for ReplacedToken {
         let uniform: Vec<f32> = (0..chosen).map(|_| random.unit()).collect();
         feed.push(("replaced-token.uniform".into(), ndarray::Array1::from(uniform).into()));
         Ok(feed)
+    }
+
+    fn predictor(&self) -> Option<&dyn Predictor> {
+        Some(self)
+    }
+}
+
+/// The generator is what predicts tokens; the encoder tells which ones it made up.
+impl Predictor for ReplacedToken {
+    fn cross_entropy(&self, net: &mut Network<'_>, encoder: &Architecture) -> Result<Value> {
+        let not_tokens = || unsuitable(self.name(), encoder, "it is for tokens");
+        let Architecture::TokenTransformer(tokens) = encoder else { return Err(not_tokens()) };
+        let input = encoder.input(net, "replaced-token.", "batch")?;
+        let (ids, mask) = ids_and_mask(input).ok_or_else(not_tokens)?;
+        Ok(Self::generated(net, tokens, [ids, mask])?.loss)
+    }
+
+    fn asks(&self, batch: &Batch, preparation: &Preparation, draw: &Draw) -> Result<Asked> {
+        preparation.asks_hidden("replaced-token.", batch, draw, self.share)
     }
 }

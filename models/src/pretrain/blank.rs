@@ -69,6 +69,7 @@ impl Blank {
             objective: "none".into(),
             steps: 0,
             curve: Vec::new(),
+            figures: BTreeMap::new(),
             options: BTreeMap::new(),
             ..self.pretraining.clone()
         };

@@ -101,6 +101,9 @@ pub struct PretrainOptions {
     pub held_out: usize,
     /// Steps between figures of quality; else 20 times a run.
     pub quality_every: Option<u64>,
+    /// Ends the run when so many figures in a row had no lower loss of held-out examples than one
+    /// before; the weights with the lowest are written.
+    pub patience: Option<u64>,
     /// Seconds between checkpoints.
     pub checkpoint_seconds: u64,
     /// Threads that make batches.
@@ -142,6 +145,7 @@ impl PretrainOptions {
             max_tokens: 64,
             held_out: 1000,
             quality_every: None,
+            patience: None,
             checkpoint_seconds: 60,
             loaders: 1,
             trainer: TrainerOptions::new(),
@@ -180,6 +184,9 @@ impl PretrainOptions {
         }
         if self.batch < 2 {
             return bad("a step needs a batch of at least 2 examples".into());
+        }
+        if self.patience == Some(0) || self.quality_every == Some(0) {
+            return bad("patience is for at least one figure, taken every step or more".into());
         }
         if self.accumulate == 0 {
             return bad("a step needs at least one batch".into());
@@ -223,7 +230,7 @@ impl PretrainOptions {
             self.objectives.iter().map(|o| format!("{} × {:?}", o.weight, o.objective)).collect();
         format!(
             "{:?} {:?} {:?} [{}]{} {:?} batch {}{} rate {} warm-up {} decay {} average {:?} seed {} image {:?} \
-             signal {:?} tokenizer {:?} {} {} held out {} name {:?}{}{}",
+             signal {:?} tokenizer {:?} {} {} held out {} name {:?}{}{}{}",
             self.start,
             self.size,
             self.configuration,
@@ -257,6 +264,10 @@ impl PretrainOptions {
             match &self.recompute {
                 Recompute::Nothing => String::new(),
                 what => format!(" recompute {what:?}"),
+            },
+            match self.patience {
+                None => String::new(),
+                Some(patience) => format!(" patience {patience} every {:?}", self.quality_every),
             },
         )
     }

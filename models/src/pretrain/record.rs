@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::prediction::Prediction;
 use super::quality::Quality;
 use super::run_folder::RunFolder;
 use super::tensorboard::Events;
@@ -34,6 +35,33 @@ pub struct StepRecord {
     /// Figures of held-out examples, where they were taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quality: Option<Quality>,
+    /// How well held-out tokens are predicted, where the objective predicts some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prediction: Option<Prediction>,
+    /// The loss of held-out examples, where it is watched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_out_loss: Option<f32>,
+}
+
+impl StepRecord {
+    /// Figures of held-out examples, by the names that TensorBoard shows.
+    fn figures(&self) -> Vec<(&'static str, f64)> {
+        let mut all = Vec::new();
+        if let Some(quality) = &self.quality {
+            all.push(("quality/effective_rank", quality.effective_rank));
+            all.push(("quality/uniformity", quality.uniformity));
+            all.push(("quality/spread", quality.spread));
+            let accuracy = quality.nearest_neighbors;
+            all.extend(accuracy.map(|accuracy| ("quality/nearest_neighbors", accuracy)));
+        }
+        if let Some(prediction) = &self.prediction {
+            all.push(("prediction/perplexity", prediction.perplexity));
+            all.push(("prediction/unigram", prediction.unigram));
+            all.push(("prediction/trigram", prediction.trigram));
+        }
+        all.extend(self.held_out_loss.map(|loss| ("held_out_loss", f64::from(loss))));
+        all
+    }
 }
 
 /// The files of a run's record.
@@ -72,14 +100,8 @@ impl Recorder {
             ("learning_rate".to_owned(), record.learning_rate),
         ];
         values.extend(record.losses.iter().map(|(name, &loss)| (format!("loss/{name}"), loss)));
-        if let Some(quality) = &record.quality {
-            values.push(("quality/effective_rank".into(), quality.effective_rank as f32));
-            values.push(("quality/uniformity".into(), quality.uniformity as f32));
-            values.push(("quality/spread".into(), quality.spread as f32));
-            if let Some(accuracy) = quality.nearest_neighbors {
-                values.push(("quality/nearest_neighbors".into(), accuracy as f32));
-            }
-        }
+        let figures = record.figures().into_iter();
+        values.extend(figures.map(|(name, value)| (name.to_owned(), value as f32)));
         self.events.add(record.step, &values)
     }
 
@@ -94,6 +116,7 @@ impl Recorder {
 struct Step {
     step: u64,
     loss: Option<f32>,
+    held_out_loss: Option<f32>,
 }
 
 /// The whole lines of the first `done` steps.
@@ -119,7 +142,7 @@ fn lines(path: &Path, done: u64) -> Result<Vec<String>> {
 pub(super) fn curve(folder: &Path, steps: u64, points: usize) -> Result<Vec<[f32; 2]>> {
     let mut losses = Vec::new();
     for line in lines(&folder.join(METRICS), steps)? {
-        if let Ok(Step { step, loss: Some(loss) }) = serde_json::from_str(&line) {
+        if let Ok(Step { step, loss: Some(loss), .. }) = serde_json::from_str(&line) {
             losses.push((step, loss));
         }
     }
@@ -130,4 +153,39 @@ pub(super) fn curve(folder: &Path, steps: u64, points: usize) -> Result<Vec<[f32
         [last as f32, (sum / part.len().max(1) as f64) as f32]
     };
     Ok(losses.chunks(part).map(mean).collect())
+}
+
+/// Steps and losses of held-out examples, of the first `steps` steps.
+pub(super) fn held_out_losses(folder: &Path, steps: u64) -> Result<Vec<(u64, f32)>> {
+    let lines = lines(&folder.join(METRICS), steps)?;
+    let known = lines.iter().filter_map(|line| serde_json::from_str::<Step>(line).ok());
+    Ok(known.filter_map(|step| Some((step.step, step.held_out_loss?))).collect())
+}
+
+/// Figures of held-out examples after a step, by name, where they were taken then.
+pub(super) fn figures(folder: &Path, step: u64) -> Result<BTreeMap<String, f64>> {
+    #[derive(Deserialize, Default)]
+    struct Figures {
+        #[serde(default)]
+        quality: BTreeMap<String, f64>,
+        #[serde(default)]
+        prediction: BTreeMap<String, f64>,
+        held_out_loss: Option<f64>,
+    }
+    let lines = lines(&folder.join(METRICS), step)?;
+    let of_step =
+        |line: &&String| serde_json::from_str::<Step>(line).is_ok_and(|found| found.step == step);
+    let Some(line) = lines.iter().rfind(of_step) else { return Ok(BTreeMap::new()) };
+    let Figures { mut quality, prediction, held_out_loss } =
+        serde_json::from_str(line).unwrap_or_default();
+    for (name, value) in prediction {
+        let name = match name.as_str() {
+            "unigram" | "trigram" => format!("perplexity_of_{name}s"),
+            "tokens" => "predicted_tokens".into(),
+            _ => name,
+        };
+        quality.insert(name, value);
+    }
+    quality.extend(held_out_loss.map(|loss| ("held_out_loss".to_owned(), loss)));
+    Ok(quality)
 }

@@ -6,31 +6,29 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use ndarray::{Array2, Axis, concatenate};
-use offshoot::bundle::Pretraining;
 use offshoot::{Engine, Trainer};
 use offshoot_export::archive::Written;
 use offshoot_export::graph::Tensor;
 use offshoot_export::training::AVERAGE;
 
 use super::budget::settle_steps;
+use super::event::{Event, Pretrained};
 use super::finish::Finished;
+use super::held_out::HeldOut;
 use super::loader::{Loader, Maker};
 use super::options::{PretrainOptions, Start};
+use super::patience::Patience;
+use super::prediction::Questions;
 use super::program::{self, Settings};
-use super::quality::Quality;
-use super::record::{Recorder, StepRecord, curve};
+use super::provenance::Course;
+use super::record::{Recorder, StepRecord};
 use super::run_folder::{Description, RunFolder};
 use super::schedule::Schedule;
 use super::setup::{self, Setup};
-use super::source::Source;
 use super::{fits, init, step};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::objectives::Batch;
 
-/// Examples of one run of the encoder for the figures of quality.
-const QUALITY_BATCH: usize = 128;
 /// Examples below which they say nothing of a collapse: few always lie close together.
 const FEWEST: usize = 6;
 /// Times that quality is told in a run, unless asked otherwise.
@@ -39,52 +37,6 @@ const QUALITY_TIMES: u64 = 20;
 const LEAST_PAUSE: u64 = 20;
 /// Examples that the bundle is compared on.
 const COMPARED: usize = 32;
-/// Points of the curve that a bundle keeps.
-const CURVE_POINTS: usize = 100;
-/// What a run tells as it goes.
-#[derive(Debug, Clone)]
-pub enum Event {
-    /// The encoder and the number of steps are settled.
-    Begins {
-        /// Name of the encoder's family.
-        family: &'static str,
-        /// Its number of weights, those of heads left out.
-        parameters: u64,
-        /// Number of steps of the run.
-        steps: u64,
-        /// Steps that an earlier run had done.
-        done: u64,
-        /// Examples to learn from.
-        examples: usize,
-    },
-    /// A step is done.
-    Step {
-        /// Its record.
-        record: StepRecord,
-        /// Examples a second of this step, the wait for its batch included.
-        examples_per_second: f64,
-    },
-    /// Embeddings of held-out examples have lost their meaning.
-    Collapse {
-        /// The step.
-        step: u64,
-        /// Why.
-        reason: String,
-    },
-}
-
-/// A finished run.
-#[derive(Debug)]
-pub struct Pretrained {
-    /// The bundle.
-    pub written: Written,
-    /// Number of steps.
-    pub steps: u64,
-    /// The last figures of quality.
-    pub quality: Option<Quality>,
-    /// Examples that could not be read, counted each time that one was wanted.
-    pub unreadable: u64,
-}
 
 /// Pretrains an encoder on a data set and writes it. A run that was interrupted goes on where
 /// its last checkpoint left it when it is called with the same options and data.
@@ -146,7 +98,9 @@ struct Run<'a> {
     /// Build of ONNX Runtime.
     engine: String,
     maker: Arc<Maker>,
-    held_out: Source,
+    held_out: HeldOut,
+    /// Held-out tokens that are asked for.
+    questions: Option<Questions>,
     schedule: Schedule,
     names: Vec<String>,
     parameters: u64,
@@ -161,7 +115,15 @@ impl<'a> Run<'a> {
         earlier: Option<Description>,
     ) -> Result<Self> {
         let (maker, held_out) = Maker::new(data, options, &setup)?;
-        let maker = Arc::new(maker);
+        let (maker, held_out) = (Arc::new(maker), HeldOut::new(held_out));
+        if options.patience.is_some() && held_out.len() < 2 {
+            return Err(Error::Pretrain(format!(
+                "of {} examples {} is held out, too few to watch a loss; give at least 20, or no \
+                 patience",
+                data.len(),
+                held_out.len()
+            )));
+        }
 
         let settings = Settings {
             optimizer: options.optimizer,
@@ -170,6 +132,7 @@ impl<'a> Run<'a> {
             average_decay: options.decay(),
             accumulates: options.accumulate > 1,
             recompute: options.recompute.clone(),
+            watches: options.patience.is_some(),
         };
         let weights = setup.weights(options.seed);
         let builder = program::build(&setup.encoder, &options.objectives, weights, &settings)?;
@@ -183,6 +146,7 @@ impl<'a> Run<'a> {
         let sizes = trainer.describe().filter(|(name, ..)| names.iter().any(|n| n == name));
         let parameters = sizes.map(|(.., dims)| dims.iter().product::<usize>() as u64).sum();
         drop(program);
+        let questions = Questions::of(options, &maker, &held_out)?;
 
         let steps = match &earlier {
             Some(earlier) => {
@@ -211,6 +175,7 @@ impl<'a> Run<'a> {
             engine: version,
             maker,
             held_out,
+            questions,
             schedule,
             names,
             parameters,
@@ -232,41 +197,74 @@ impl<'a> Run<'a> {
         let mut loader =
             Loader::start(&self.maker, done * self.options.accumulate, self.options.loaders)?;
         let mut saved = Instant::now();
-        let mut quality = None;
-        for step in done..steps {
+        let mut patience = match self.options.patience {
+            Some(patience) => Some(Patience::resumed(patience, &self.folder, done)?),
+            None => None,
+        };
+        let is_over = |patience: &Option<Patience>| patience.as_ref().is_some_and(|p| p.is_over());
+        let (mut quality, mut prediction) = (None, None);
+        let mut taken = done;
+        while taken < steps && !is_over(&patience) {
             if self.options.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
                 recorder.sync()?;
                 self.save()?;
                 return Err(Error::Interrupted);
             }
             let before = Instant::now();
-            let mut record = self.step(step, &mut loader)?;
+            let mut record = self.step(taken, &mut loader)?;
             let seconds = before.elapsed().as_secs_f64().max(1e-9);
-            if (step + 1) % every == 0 || step + 1 == steps {
-                let found = self.quality()?;
-                quality = Some(found);
-                record.quality = quality;
-                let told = self.held_out.len() >= FEWEST;
-                if let Some(reason) = found.collapse().filter(|_| told) {
-                    tell(Event::Collapse { step: step + 1, reason });
+            taken += 1;
+            let mut best = false;
+            if taken.is_multiple_of(every) || taken == steps {
+                self.look(&mut record, tell)?;
+                let watched = patience.as_mut().zip(record.held_out_loss);
+                best = watched.is_some_and(|(patience, loss)| patience.see(taken, loss));
+                if best || patience.is_none() {
+                    (quality, prediction) = (record.quality, record.prediction);
                 }
             }
             recorder.add(&record)?;
             tell(Event::Step { record, examples_per_second: self.examples() / seconds });
-            if saved.elapsed() >= Duration::from_secs(self.options.checkpoint_seconds)
-                && step + 1 < steps
-            {
+            let due = saved.elapsed() >= Duration::from_secs(self.options.checkpoint_seconds);
+            if best || (due && taken < steps) {
                 recorder.sync()?;
                 self.save()?;
                 saved = Instant::now();
+            }
+            if best {
+                self.folder.keep_best()?;
             }
         }
         drop(loader);
         recorder.sync()?;
         self.save()?;
-        let written = self.finish()?;
+        let kept = patience.as_ref().and_then(Patience::kept).unwrap_or(taken);
+        if is_over(&patience) {
+            tell(Event::Stops { step: taken, kept });
+        }
+        if kept != taken {
+            self.trainer.restore(self.folder.best())?;
+        }
+        let written = self.finish(kept, taken)?;
         let unreadable = self.maker.unreadable.load(Ordering::Relaxed);
-        Ok(Pretrained { written, steps, quality, unreadable })
+        Ok(Pretrained { written, steps: kept, quality, prediction, unreadable })
+    }
+
+    /// Adds the figures of held-out examples to a step's record.
+    fn look(&mut self, record: &mut StepRecord, tell: &mut dyn FnMut(Event)) -> Result<()> {
+        let quality = self.held_out.quality(&mut self.trainer, &self.maker)?;
+        let told = self.held_out.len() >= FEWEST;
+        if let Some(reason) = quality.collapse().filter(|_| told) {
+            tell(Event::Collapse { step: record.step, reason });
+        }
+        record.quality = Some(quality);
+        if let Some(questions) = &self.questions {
+            record.prediction = Some(questions.ask(&mut self.trainer)?);
+        }
+        if self.options.patience.is_some() {
+            record.held_out_loss = Some(self.held_out.loss(&mut self.trainer, &self.maker)?);
+        }
+        Ok(())
     }
 
     /// Examples of a step.
@@ -289,6 +287,8 @@ impl<'a> Run<'a> {
             gradient_norm: taken.gradient_norm,
             learning_rate: rate,
             quality: None,
+            prediction: None,
+            held_out_loss: None,
         })
     }
 
@@ -296,35 +296,9 @@ impl<'a> Run<'a> {
         Ok(self.trainer.save(self.folder.checkpoint(), &[])?)
     }
 
-    /// Embeddings of held-out examples, with their labels.
-    fn embed(&mut self, most: usize) -> Result<(Batch, Array2<f32>)> {
-        let count = self.held_out.len().min(most);
-        let indices: Vec<usize> = (0..count).collect();
-        let (batch, _) = self.held_out.batch(&indices)?;
-        let mut parts = Vec::new();
-        for part in batch.parts(QUALITY_BATCH) {
-            let feed = self.maker.preparation.plain("", &part)?;
-            let outputs = self.trainer.evaluate(&step::inputs(&feed))?;
-            let found = outputs.get("embedding")?.array::<f32>()?.to_owned();
-            let found = found
-                .into_dimensionality()
-                .map_err(|error| Error::Pretrain(format!("embeddings are not a table: {error}")))?;
-            parts.push(found);
-        }
-        let views: Vec<_> = parts.iter().map(|part: &Array2<f32>| part.view()).collect();
-        let all = concatenate(Axis(0), &views)
-            .map_err(|error| Error::Pretrain(format!("embeddings do not fit together: {error}")))?;
-        Ok((batch, all))
-    }
-
-    fn quality(&mut self) -> Result<Quality> {
-        let (batch, embeddings) = self.embed(self.options.held_out)?;
-        Ok(Quality::of(embeddings.view(), &batch.labels))
-    }
-
-    /// Writes the bundle.
-    fn finish(&mut self) -> Result<Written> {
-        let (batch, expected) = self.embed(COMPARED)?;
+    /// Writes the bundle, whose weights are those after `kept` of `taken` steps.
+    fn finish(&mut self, kept: u64, taken: u64) -> Result<Written> {
+        let (batch, expected) = self.held_out.embed(COMPARED, &mut self.trainer, &self.maker)?;
         let mut weights = BTreeMap::new();
         for state in &self.names {
             let value = self.trainer.state(state)?;
@@ -337,42 +311,13 @@ impl<'a> Run<'a> {
             path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
         };
         let name = self.options.name.clone().unwrap_or_else(|| stem(output));
-        let objective: Vec<String> = self
-            .options
-            .objectives
-            .iter()
-            .map(|weighted| match weighted.weight {
-                1.0 => weighted.objective.name().to_owned(),
-                weight => format!("{weight} {}", weighted.objective.name()),
-            })
-            .collect();
-        let mut settings = BTreeMap::from([
-            ("batch".to_owned(), self.maker.batch.to_string()),
-            ("accumulate".to_owned(), self.options.accumulate.to_string()),
-            ("optimizer".to_owned(), self.options.optimizer.name().to_owned()),
-            ("learning_rate".to_owned(), self.options.learning_rate.to_string()),
-            ("weight_decay".to_owned(), self.options.weight_decay.to_string()),
-            ("warm_up".to_owned(), self.options.warm_up.to_string()),
-        ]);
-        settings.extend(init::recorded(&self.setup.encoder)?);
-        if let Some(preset) = self.options.augmentation.preset {
-            settings.insert("augmentation".into(), preset.name().into());
-        }
-        for (name, value) in &self.options.augmentation.values {
-            settings.insert(format!("augmentation.{name}"), value.to_string());
-        }
-        let pretraining = Pretraining {
-            objective: objective.join(" + "),
-            data_digest: self.data.digest().to_owned(),
-            examples: self.data.len() as u64,
-            seed: self.options.seed,
-            steps: self.schedule.steps,
-            versions: BTreeMap::from([
-                ("offshoot".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-                ("onnxruntime".to_owned(), self.engine.clone()),
-            ]),
-            curve: curve(self.folder.path(), self.schedule.steps, CURVE_POINTS)?,
-            options: settings,
+        let course = Course {
+            folder: &self.folder,
+            engine: &self.engine,
+            batch: self.maker.batch,
+            planned: self.schedule.steps,
+            taken,
+            kept,
         };
         let finished = Finished {
             encoder: &self.setup.encoder,
@@ -380,7 +325,7 @@ impl<'a> Run<'a> {
             tokenizer: self.setup.tokenizer.as_deref(),
             source: name.clone(),
             name,
-            pretraining,
+            pretraining: course.recorded(self.options, self.data.as_ref(), &self.setup.encoder)?,
             origin: self.setup.origin.as_deref(),
         };
         finished.write(output, &batch, &expected)

@@ -14,6 +14,7 @@ use crate::lock::FileLock;
 const FORMAT: u32 = 1;
 const DESCRIPTION: &str = "run.json";
 const CHECKPOINT: &str = "checkpoint.safetensors";
+const BEST: &str = "best.safetensors";
 const TOKENIZER: &str = "tokenizer.json";
 const LOCK: &str = "lock";
 /// What the names of files begin with that are being written.
@@ -93,15 +94,9 @@ impl RunFolder {
 
     /// Forgets a checkpoint of a run that was not described.
     pub(super) fn forget(&self) -> Result<()> {
-        for path in [self.path.join(DESCRIPTION), self.checkpoint()] {
-            match fs::remove_file(&path) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(Error::io("remove", &path, e));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        [self.path.join(DESCRIPTION), self.checkpoint(), self.best()]
+            .iter()
+            .try_for_each(|path| remove(path))
     }
 
     /// A file that is to be renamed.
@@ -115,6 +110,28 @@ impl RunFolder {
 
     pub(super) fn checkpoint(&self) -> PathBuf {
         self.path.join(CHECKPOINT)
+    }
+
+    /// The state with the lowest loss of held-out examples.
+    pub(super) fn best(&self) -> PathBuf {
+        self.path.join(BEST)
+    }
+
+    /// Keeps the checkpoint as the best state: under a second name where the file system has
+    /// these, else as a copy.
+    pub(super) fn keep_best(&self) -> Result<()> {
+        let (from, to) = (self.checkpoint(), self.best());
+        let beside = self.path.join(format!("{PARTIAL}{BEST}"));
+        // Nothing is written through another name of a file that is kept.
+        remove(&beside)?;
+        if fs::hard_link(&from, &beside).is_err() {
+            fs::copy(&from, &beside).map_err(|e| Error::io("write", &beside, e))?;
+            let copied = fs::File::open(&beside).and_then(|file| file.sync_all());
+            copied.map_err(|e| Error::io("write", &beside, e))?;
+        }
+        fs::rename(&beside, &to).map_err(|e| Error::io("rename", &to, e))?;
+        // Of two names of one file, renaming leaves both.
+        remove(&beside)
     }
 
     pub(super) fn tokenizer(&self) -> PathBuf {
@@ -166,5 +183,13 @@ impl RunFolder {
         file.as_file().sync_all().map_err(io)?;
         file.persist(&path).map_err(|e| Error::io("rename", &path, e.error))?;
         Ok(())
+    }
+}
+
+/// Removes a file where it is there.
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, e)),
+        _ => Ok(()),
     }
 }

@@ -90,6 +90,7 @@ impl Learner {
             average_decay: None,
             accumulates: false,
             recompute: Recompute::Nothing,
+            watches: false,
         };
         let builder = program::build(&blank.encoder, &weighted, Weights::random(0), &settings)?;
         let options = TrainerOptions::new().engine(Engine::load()?);

@@ -103,7 +103,7 @@ fn records(examples: &Arc<dyn Dataset>, objective: &str, steps: u64) -> Vec<Step
     pretrain(examples, &options, &mut |event| match event {
         Event::Step { record, .. } => records.push(record),
         Event::Collapse { step, reason } => panic!("{objective}, step {step}: {reason}"),
-        Event::Begins { .. } => {}
+        Event::Begins { .. } | Event::Stops { .. } => {}
     })
     .unwrap();
     records

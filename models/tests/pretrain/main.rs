@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod data;
+mod held_out;
 mod learning;
 mod resuming;
 

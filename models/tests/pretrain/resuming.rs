@@ -16,11 +16,14 @@ use super::{data, options, run};
 
 const STEPS: u64 = 8;
 
-/// An objective with a teacher, whose average is part of the state; saved at every step.
+/// An objective with a teacher, whose average is part of the state; saved at every step, and the
+/// best state beside it.
 fn resumable(output: &Path) -> PretrainOptions {
     PretrainOptions {
         checkpoint_seconds: 0,
         name: Some("tiny".into()),
+        quality_every: Some(1),
+        patience: Some(3),
         ..options("self-distillation", output, STEPS)
     }
 }
@@ -142,7 +145,7 @@ fn a_run_that_is_killed_and_resumed_ends_in_the_same_bytes() {
         .filter(|name| !name.starts_with("events"))
         .collect();
     names.sort();
-    assert_eq!(names, ["checkpoint.safetensors", "lock", METRICS, "run.json"]);
+    assert_eq!(names, ["best.safetensors", "checkpoint.safetensors", "lock", METRICS, "run.json"]);
 }
 
 #[test]

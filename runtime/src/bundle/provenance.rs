@@ -43,6 +43,9 @@ pub struct Pretraining {
     /// The loss over the run: pairs of a step and its loss.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub curve: Vec<[f32; 2]>,
+    /// Figures of examples that were not learned from, after the last of the updates, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub figures: BTreeMap<String, f64>,
     /// Options of the run, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, String>,
@@ -71,6 +74,11 @@ impl Pretraining {
         // JSON has no other numbers.
         if self.curve.iter().flatten().any(|value| !value.is_finite()) {
             return Err("`provenance.pretraining.curve` has a number that is not finite".into());
+        }
+        if let Some((name, _)) = self.figures.iter().find(|(_, value)| !value.is_finite()) {
+            return Err(format!(
+                "`provenance.pretraining.figures` has a number that is not finite: {name}"
+            ));
         }
         Ok(())
     }

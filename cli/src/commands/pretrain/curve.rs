@@ -28,12 +28,14 @@ const BETWEEN: f64 = 72.0;
 /// Points of the line of means.
 const POINTS: usize = 200;
 
-/// Figures of quality that are drawn: the key in the metrics, the title, what they are
-/// multiplied by.
-const FIGURES: [(&str, &str, f64); 3] = [
-    ("effective_rank", "effective rank", 1.0),
-    ("uniformity", "uniformity", 1.0),
-    ("nearest_neighbors", "nearest neighbours right, %", 100.0),
+/// Figures of held-out examples that are drawn: where they are in the metrics, the title, what
+/// they are multiplied by.
+const FIGURES: [(&str, &str, f64); 5] = [
+    ("/quality/effective_rank", "effective rank", 1.0),
+    ("/quality/uniformity", "uniformity", 1.0),
+    ("/quality/nearest_neighbors", "neighbours right, %", 100.0),
+    ("/prediction/perplexity", "perplexity", 1.0),
+    ("/held_out_loss", "loss, held out", 1.0),
 ];
 
 /// Pairs of a step and a number.
@@ -64,7 +66,7 @@ impl Course {
         };
         let losses = series(&|line| line["loss"].as_f64());
         let figures = FIGURES.iter().map(|(key, title, factor)| {
-            (*title, series(&|line| Some(factor * line["quality"][key].as_f64()?)))
+            (*title, series(&|line| Some(factor * line.pointer(key)?.as_f64()?)))
         });
         Self { losses, figures: figures.filter(|(_, series)| !series.is_empty()).collect() }
     }
@@ -203,14 +205,18 @@ mod tests {
     #[test]
     fn the_picture_has_the_loss_and_each_figure() {
         let metrics = "{\"step\":1,\"loss\":3.5}\n{\"step\":2,\"loss\":2.0,\"quality\":\
-                       {\"effective_rank\":7.5,\"uniformity\":-2.5,\"spread\":0.9}}\nhalf a li";
+                       {\"effective_rank\":7.5,\"uniformity\":-2.5,\"spread\":0.9},\"prediction\":\
+                       {\"perplexity\":9.5},\"held_out_loss\":2.5}\nhalf a li";
         let course = Course::read(metrics);
         assert_eq!(course.losses, [(1.0, 3.5), (2.0, 2.0)]);
         assert_eq!(course.figures[0], ("effective rank", vec![(2.0, 7.5)]));
-        assert_eq!(course.figures.len(), 2);
+        assert_eq!(
+            course.figures[2..],
+            [("perplexity", vec![(2.0, 9.5)]), ("loss, held out", vec![(2.0, 2.5)])]
+        );
         let svg = draw(&course, "vicreg").unwrap();
         assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
-        for word in ["vicreg", "loss", "effective rank", "uniformity"] {
+        for word in ["vicreg", "loss", "effective rank", "uniformity", "perplexity"] {
             assert!(svg.contains(word), "{word}");
         }
         assert!(!svg.contains("nearest"));

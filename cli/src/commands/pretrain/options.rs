@@ -1,6 +1,6 @@
 //! From the command line to the options of a run.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 
 use offshoot::TrainerOptions;
 use offshoot_models::data::{Dataset, Kind};
@@ -34,7 +34,7 @@ pub(super) fn options(
     };
     let usual = match data.kind() {
         Kind::Image | Kind::Signal => "simclr",
-        Kind::Text if fasta && !imported => "masked-token",
+        Kind::Text if fasta && !imported => "simclr",
         Kind::Text => "multiple-negatives",
     };
     let objectives = parse_objectives(args.objective.as_deref().unwrap_or(usual))?;
@@ -85,6 +85,8 @@ pub(super) fn options(
         options.learning_rate = rate;
     }
     options.average_decay = args.average;
+    options.patience = args.patience.map(NonZeroU64::get);
+    options.quality_every = args.figures_every.map(NonZeroU64::get);
     options.seed = args.seed;
     options.image_size = args.how.image_size;
     options.tokenizer = match args.how.tokenizer {

@@ -1,6 +1,6 @@
 //! What a run tells people as it goes.
 
-use offshoot_models::pretrain::{Event, Quality, StepRecord};
+use offshoot_models::pretrain::{Event, Prediction, Quality, StepRecord};
 
 use crate::progress::{self, Progress, Unit, grouped};
 
@@ -38,6 +38,13 @@ impl Told {
                 }
                 self.collapsed = true;
             }
+            Event::Stops { step, kept } => progress::say(&format!(
+                "the loss of held-out examples was lowest after {} steps and has not fallen \
+                 since: the run ends after {}, and the weights of step {} are kept",
+                grouped(kept),
+                grouped(step),
+                grouped(kept)
+            )),
         }
     }
 
@@ -46,22 +53,31 @@ impl Told {
         bar.set(record.step);
         if let Some(quality) = &record.quality {
             bar.note(&format!(
-                "step {}: loss {:.4}, {:.0} examples/s, {}",
+                "step {}: loss {:.4}{}, {:.0} examples/s, {}",
                 grouped(record.step),
                 record.loss,
+                record
+                    .held_out_loss
+                    .map_or_else(String::new, |loss| format!(", held out {loss:.4}")),
                 examples_per_second,
-                figures(quality)
+                figures(quality, record.prediction.as_ref())
             ));
         }
     }
 }
 
-pub(super) fn figures(quality: &Quality) -> String {
+pub(super) fn figures(quality: &Quality, prediction: Option<&Prediction>) -> String {
     let neighbors = quality.nearest_neighbors.map_or_else(String::new, |accuracy| {
         format!(", {:.1} % of nearest neighbours right", 100.0 * accuracy)
     });
+    let prediction = prediction.map_or_else(String::new, |prediction| {
+        format!(
+            ", perplexity {:.2} (of unigrams {:.2}, of trigrams {:.2})",
+            prediction.perplexity, prediction.unigram, prediction.trigram
+        )
+    });
     format!(
-        "effective rank {:.1}, uniformity {:.2}{neighbors}",
+        "effective rank {:.1}, uniformity {:.2}{neighbors}{prediction}",
         quality.effective_rank, quality.uniformity
     )
 }

@@ -73,7 +73,8 @@ def replaced_token(net, a, inputs, number):
     tokens = inputs["attention_mask"].bool()
     assert 0 < replaced[chosen].mean() <= 1
     told = F.binary_cross_entropy_with_logits(logits[..., 0][tokens], replaced[tokens])
-    return F.cross_entropy(scores, inputs["labels"]) + 50 * told
+    net.cross_entropy = F.cross_entropy(scores, inputs["labels"])
+    return net.cross_entropy + 50 * told
 
 
 def denoising(net, a, inputs, number):

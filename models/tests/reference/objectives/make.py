@@ -7,7 +7,7 @@ Encoders are those of `networks.py`, objectives those of `losses.py`, both writt
 papers and in float64. Weights are numbers that depend on their name alone, see
 `networks.weight`, which the test computes as well. A case has the encoder's sizes, its inputs
 as float32 or integers, and either the embedding or the loss and the joint norm of the gradients
-by all weights.
+by all weights; of objectives that predict tokens also the cross-entropy of these.
 """
 
 import json
@@ -75,6 +75,7 @@ OBJECTIVES = {
     "supervised-contrastive": ["signal-network"],
     "multiple-negatives": ["learned", "window-alone"],
 }
+PREDICTORS = ["masked-token", "autoregressive", "replaced-token"]
 
 
 def drawn(name, *shape):
@@ -118,6 +119,8 @@ def case(name, encoder, objective=None):
         norm = torch.sqrt(sum((g**2).sum() for g in gradients))
         found.update(loss=loss.item(), gradient_norm=norm.item(), weights=sum(
             w.numel() for w in net.made.values() if w.requires_grad))
+        if objective in PREDICTORS:
+            found["cross_entropy"] = getattr(net, "cross_entropy", loss).item()
     described = {}
     for key, value in inputs.items():
         kind = "uint8" if key == "pixels" else "float32" if value.is_floating_point() else "int64"

@@ -1,5 +1,7 @@
 //! Every encoder and every objective against PyTorch: figures of `reference/objectives/make.py`.
 
+mod predictors;
+
 use std::collections::BTreeMap;
 
 use ndarray::ArrayD;
@@ -21,6 +23,7 @@ struct Case {
     inputs: BTreeMap<String, Input>,
     embedding: Option<Vec<f64>>,
     loss: Option<f64>,
+    cross_entropy: Option<f64>,
     gradient_norm: Option<f64>,
     weights: Option<usize>,
 }
@@ -44,7 +47,7 @@ impl Input {
 }
 
 fn cases() -> Vec<Case> {
-    serde_json::from_str(include_str!("reference/objectives/cases.json")).unwrap()
+    serde_json::from_str(include_str!("../reference/objectives/cases.json")).unwrap()
 }
 
 fn trainer(builder: &ProgramBuilder) -> Trainer {
