@@ -14,3 +14,4 @@ mod page;
 mod safety;
 mod tls;
 mod traces;
+mod upload;

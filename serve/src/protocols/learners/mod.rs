@@ -7,6 +7,7 @@ mod open;
 mod predict;
 mod share;
 mod update;
+mod upload;
 
 use std::collections::HashMap;
 use std::path::{Path as FilePath, PathBuf};
@@ -46,6 +47,7 @@ pub(crate) struct Learners {
 impl Learners {
     pub(crate) fn new(folder: &FilePath) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(Error::io("create", folder.display()))?;
+        upload::remove_left(folder);
         Ok(Self { folder: folder.to_owned(), open: Mutex::default() })
     }
 
@@ -92,6 +94,7 @@ pub(super) fn router() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(share::onnx))
         .routes(routes!(share::statistics))
         .routes(routes!(share::learner))
+        .routes(routes!(upload::import))
 }
 
 /// The id in an address.

@@ -24,8 +24,8 @@ use crate::openapi::Problems;
 use crate::protocols::Body as Json;
 use crate::server::App;
 
-/// Bytes of a file that are sent at a time.
-const PART: usize = 256 << 10;
+/// Bytes of a file that are sent or written at a time.
+pub(super) const PART: usize = 256 << 10;
 
 fn file(name: String, bytes: impl IntoResponse) -> impl IntoResponse {
     let headers = [
