@@ -11,6 +11,7 @@ mod installed;
 mod killed;
 mod learners;
 mod page;
+mod private;
 mod safety;
 mod tls;
 mod traces;

@@ -5,6 +5,7 @@ mod examples;
 mod input;
 mod open;
 mod predict;
+mod privacy;
 mod share;
 mod update;
 mod upload;
@@ -33,6 +34,7 @@ use crate::server::App;
 use answers::{ClassCount, LearnerInfo, Listed};
 pub(crate) use open::Taught;
 pub(super) use predict::classify;
+pub(crate) use privacy::HEADERS as PRIVACY;
 
 /// Most characters of a learner's name.
 const NAME: usize = 64;
