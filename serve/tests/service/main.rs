@@ -5,6 +5,7 @@ mod clients;
 mod connections;
 mod cors;
 mod document;
+mod each_token;
 mod embeddings;
 mod installed;
 #[cfg(unix)]
