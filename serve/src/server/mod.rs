@@ -8,6 +8,7 @@ mod listen;
 mod process;
 #[cfg(unix)]
 mod systemd;
+mod through;
 mod tls;
 #[cfg(feature = "opentelemetry")]
 mod traces;
