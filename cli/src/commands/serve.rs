@@ -25,8 +25,8 @@ certificate again. A socket of systemd (LISTEN_FDS) takes the place of --listen 
 
 /// Serve embeddings and learners over HTTP, and a page to teach on
 ///
-/// Listens on this machine only, unless told otherwise; other machines need a key. Bundles are
-/// opened when they are first asked for.
+/// Listens on this machine only, unless told otherwise; other machines need a key. The first bundle
+/// is opened at once, others when they are first asked for.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {

@@ -61,7 +61,7 @@ impl Model {
     }
 
     /// Opens the encoder, if it is not open. Blocks.
-    pub(super) fn open_now(&self) -> Result<()> {
+    pub(crate) fn open_now(&self) -> Result<()> {
         let _one = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if self.opened.get().is_some() {
             return Ok(());

@@ -143,6 +143,14 @@ impl Server {
         Ok(Self { app: App::new(config)?, listener })
     }
 
+    /// Begins to open the first bundle. A request for it that comes meanwhile waits for that, and
+    /// is told what is wrong where it fails.
+    fn open_first(&self) {
+        if let Ok(model) = self.app.bundles.get(None) {
+            tokio::task::spawn_blocking(move || drop(model.open_now()));
+        }
+    }
+
     /// Where it listens; none on a Unix socket.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
