@@ -30,7 +30,6 @@ mod inputs;
 mod interrupt;
 mod output;
 mod progress;
-mod random;
 mod rows;
 mod taught;
 

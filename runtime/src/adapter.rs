@@ -16,7 +16,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::bundle::hex;
+use crate::bundle::{Bundle, hex};
 use crate::error::{Error, Result};
 
 /// The first line of the file.
@@ -93,6 +93,20 @@ impl Adapter {
             .map_err(|error| bad(format!("its manifest cannot be read: {error}")))?;
         let model = model.get(1..).unwrap_or_default().into();
         Ok(Self { path: path.into(), manifest, model, digest })
+    }
+
+    /// A graph of a bundle's encoder that is in no file, whose external data lie in the bundle's
+    /// entries.
+    pub(crate) fn of_graph(bundle: &Bundle, model: Vec<u8>) -> Self {
+        let manifest = AdapterManifest {
+            encoder: bundle.manifest().name.clone(),
+            encoder_digest: bundle.digest().to_owned(),
+            method: "a part of its graph".into(),
+            parameters: 0,
+            tool: concat!("offshoot ", env!("CARGO_PKG_VERSION")).into(),
+        };
+        let digest = hex(&Sha256::digest(&model));
+        Self { path: bundle.path().to_owned(), manifest, model: model.into(), digest }
     }
 
     /// The bytes of the file of an adapter: `model` is an ONNX model whose external data

@@ -55,6 +55,10 @@ pub struct Config {
     pub max_inputs: usize,
     /// Most bytes of a request, unpacked.
     pub max_bytes: usize,
+    /// Most numbers of the vectors of an answer of `/embed_all`.
+    pub max_numbers: usize,
+    /// Most bytes of a learner's file that is sent to be taken in.
+    pub max_learner_bytes: u64,
     /// Most connections that are open at a time; more wait until one is closed.
     pub connections: usize,
     /// How long the head of a request may take, and a connection may stay without a request;
@@ -86,6 +90,8 @@ impl Config {
             queue_tokens: 1 << 18,
             max_inputs: 2048,
             max_bytes: 16 << 20,
+            max_numbers: 4 << 20,
+            max_learner_bytes: 256 << 20,
             connections: 1024,
             head_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),

@@ -40,6 +40,16 @@ function button(text, press) {
   return made;
 }
 
+/** A name for the learner of a file, which none of the learners has. */
+function free(file) {
+  const plain = file.toLowerCase().replace(/\.learner$/, "").replace(/[^a-z0-9_-]+/g, "-");
+  const name = plain.slice(0, 58) || "imported";
+  const taken = new Set([...$("learner").options].map((option) => option.value));
+  let free = name;
+  for (let n = 2; taken.has(free); n++) free = `${name}-${n}`;
+  return free;
+}
+
 function shown(text) {
   if (text?.startsWith("data:image/")) {
     const image = element("img");
@@ -198,13 +208,27 @@ $("undo").addEventListener("click", () =>
     await refresh();
   }),
 );
-for (const kind of ["head", "onnx"]) {
-  $(kind).href = "#";
-  $(kind).addEventListener("click", (event) => {
+for (const [link, kind] of [["head", "head"], ["onnx", "onnx"], ["export-learner", "learner"]]) {
+  $(link).href = "#";
+  $(link).addEventListener("click", (event) => {
     event.preventDefault();
     attempt(() => service.save(id, kind));
   });
 }
+for (const choose of document.querySelectorAll("button.import")) {
+  choose.addEventListener("click", () => $("import-file").click());
+}
+$("import-file").addEventListener("change", () =>
+  attempt(async () => {
+    const [file] = $("import-file").files;
+    if (!file) return;
+    const name = free(file.name);
+    $("import-file").value = "";
+    say(`Importing ${file.name} …`);
+    await service.take(name, file);
+    await start(name);
+  }),
+);
 $("suggest").addEventListener("click", () =>
   attempt(async () => {
     const given = inputs.current();

@@ -14,9 +14,13 @@ export class Refused extends Error {
 
 async function send(method, path, body) {
   const headers = {};
-  if (body !== undefined) headers["content-type"] = "application/json";
+  const file = body instanceof Blob;
+  if (body !== undefined) {
+    headers["content-type"] = file ? "application/octet-stream" : "application/json";
+  }
   if (key.get()) headers.authorization = `Bearer ${key.get()}`;
-  const response = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
+  const sent = file || body === undefined ? body : JSON.stringify(body);
+  const response = await fetch(path, { method, headers, body: sent });
   if (!response.ok) {
     const told = await response.json().catch(() => ({}));
     throw new Refused(response.status, told.detail ?? told.error?.message ?? response.statusText);
@@ -30,6 +34,7 @@ const json = async (...request) => (await send(...request)).json();
 export const models = async () => (await json("GET", "/v1/models")).data;
 export const learners = async () => (await json("GET", "/v1/learners")).learners;
 export const create = (id, model) => json("POST", "/v1/learners", { id, model });
+export const take = (id, file) => json("POST", at(id, "import"), file);
 export const learner = (id) => json("GET", at(id));
 export const teach = (id, examples) => json("POST", at(id, "teach"), { examples });
 export const relabel = (id, example, label) => json("POST", at(id, "relabel"), { example, label });

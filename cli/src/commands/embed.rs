@@ -46,6 +46,9 @@ pub(crate) struct Args {
     /// of JSON
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true, conflicts_with_all = ["input", "output", "resume", "restart"])]
     one: Option<String>,
+    /// Print the vectors of the text's tokens, before they are pooled, in place of its embedding
+    #[arg(long, requires = "one", conflicts_with_all = ["input", "output", "precision", "dimensions"])]
+    each_token: bool,
     /// Go on with a run that was interrupted, with the same input and options
     #[arg(long, requires = "output")]
     resume: bool,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use offshoot::learner::Store;
+use offshoot::learner::{DEFAULT_DELTA, Store, UNIT_CLIP, privatize};
 use offshoot_adapters::statistics::{Privacy, Shrinkage, Statistics};
 use offshoot_adapters::{EncoderTag, Error, Head, HeadFile, Ridge, StatisticsFile};
 
@@ -11,12 +11,7 @@ use crate::files::{self, shell_path};
 use crate::head::{is_learner, open_store};
 use crate::interrupt::{Ending, Interrupt};
 use crate::progress::{self, grouped};
-use crate::random::SystemRandom;
 
-/// Length that embeddings may have at most where one of them must not count for more than is
-/// known beforehand.
-const CLIP: f64 = 1.0;
-const DELTA: f64 = 1e-6;
 /// Most classes whose counts are listed.
 const LISTED: usize = 12;
 
@@ -131,10 +126,10 @@ pub(crate) fn run(args: Args) -> Result {
     let encoder = common_encoder(&args.inputs, &inputs)?;
     let (mut statistics, privacy) = interrupt.at_once(Ending::saying(INTERRUPTED), || {
         let pooled = pool(&args.inputs, inputs, encoder.dimensions, args.epsilon.is_some())?;
-        match args.epsilon {
-            Some(epsilon) => privatize(&pooled, epsilon, args.delta.unwrap_or(DELTA)),
-            None => Ok((pooled, None)),
-        }
+        let Some(epsilon) = args.epsilon else { return Ok::<_, Failure>((pooled, None)) };
+        let delta = args.delta.unwrap_or(DEFAULT_DELTA);
+        let (private, privacy) = privatize(&pooled, epsilon, delta)?;
+        Ok((private, Some(privacy)))
     })?;
     let described = describe(&statistics, args.inputs.len(), privacy.is_some());
     let what = if to_head {
@@ -274,7 +269,7 @@ fn pool(
     }
     let mut pooled = match pooled {
         Some(pooled) => pooled,
-        None if private => Statistics::clipped(dimensions, CLIP)?,
+        None if private => Statistics::clipped(dimensions, UNIT_CLIP)?,
         None => Statistics::new(dimensions)?,
     };
     for (path, store) in learners {
@@ -293,19 +288,6 @@ fn grid_advice(path: &Path) -> String {
          make one of them again from its learner",
         shell_path(path)
     )
-}
-
-/// Statistics that tell next to nothing of any one example.
-fn privatize(
-    statistics: &Statistics,
-    epsilon: f64,
-    delta: f64,
-) -> Result<(Statistics, Option<Privacy>)> {
-    let mut random = SystemRandom::new();
-    let made = statistics.privatize(epsilon, delta, || random.next_u64());
-    random.finish()?;
-    let (private, privacy) = made?;
-    Ok((private, Some(privacy)))
 }
 
 /// Classes and counts; those with noise where there is noise, since the summary may be shown to
@@ -359,7 +341,7 @@ mod tests {
 
     #[test]
     fn drowned_statistics_are_said_to_be_so() {
-        let mut statistics = Statistics::clipped(16, CLIP).unwrap();
+        let mut statistics = Statistics::clipped(16, UNIT_CLIP).unwrap();
         for i in 0..24usize {
             let x = (0..16).map(|j| ((7 * i + 3 * j) as f32).sin() / 4.0).collect();
             let label = ["a", "b", "c"][i % 3];
@@ -368,7 +350,8 @@ mod tests {
         let (mut fitted, mut drowned) = (0, 0);
         for seed in 0..40 {
             let mut random = SplitMix64::new(seed);
-            let (noisy, privacy) = statistics.privatize(2.0, DELTA, || random.next_u64()).unwrap();
+            let (noisy, privacy) =
+                statistics.privatize(2.0, DEFAULT_DELTA, || random.next_u64()).unwrap();
             assert!(reveals(&privacy, &noisy).contains("outweighs"));
             match fit(Kind::Discriminant, &noisy) {
                 Ok(_) => fitted += 1,
@@ -382,7 +365,8 @@ mod tests {
         }
         assert!(fitted > 0 && drowned > 0, "{fitted} {drowned}");
         let mut random = SplitMix64::new(1);
-        let (noisy, privacy) = statistics.privatize(1e4, DELTA, || random.next_u64()).unwrap();
+        let (noisy, privacy) =
+            statistics.privatize(1e4, DEFAULT_DELTA, || random.next_u64()).unwrap();
         assert!(!reveals(&privacy, &noisy).contains("outweighs"));
         fit(Kind::Discriminant, &noisy).unwrap();
     }

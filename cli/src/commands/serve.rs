@@ -25,8 +25,8 @@ certificate again. A socket of systemd (LISTEN_FDS) takes the place of --listen 
 
 /// Serve embeddings and learners over HTTP, and a page to teach on
 ///
-/// Listens on this machine only, unless told otherwise; other machines need a key. Bundles are
-/// opened when they are first asked for.
+/// Listens on this machine only, unless told otherwise; other machines need a key. The first bundle
+/// is opened at once, others when they are first asked for.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -85,6 +85,12 @@ pub(crate) struct Args {
     /// Most bytes of a request, unpacked
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
     max_bytes: usize,
+    /// Most numbers of the vectors of an answer of /embed_all
+    #[arg(long, value_name = "N", default_value_t = 4 << 20)]
+    max_numbers: usize,
+    /// Most bytes of a learner's file that is sent to be taken in
+    #[arg(long, value_name = "BYTES", default_value_t = 256 << 20)]
+    max_learner_bytes: u64,
     /// Most tokens that wait for their turn; requests beyond are refused with 429
     #[arg(long, value_name = "N", default_value_t = 1 << 18)]
     queue_tokens: usize,
@@ -117,6 +123,8 @@ pub(crate) fn run(args: Args) -> Result {
     config.body_timeout = seconds(args.body_timeout);
     config.connections = args.connections;
     config.max_bytes = args.max_bytes;
+    config.max_numbers = args.max_numbers;
+    config.max_learner_bytes = args.max_learner_bytes;
     config.queue_tokens = args.queue_tokens;
     offshoot_serve::run(config, |address| match (address, &args.socket) {
         (Some(address), _) => progress::say(&format!("{scheme}://{address}/")),

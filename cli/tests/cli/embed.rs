@@ -23,6 +23,26 @@ fn one_text_is_one_line_of_json() {
 }
 
 #[test]
+fn vectors_of_tokens_are_those_that_the_embedding_averages() {
+    let place = Workplace::new();
+    let args = ["embed", bundle(), "--one", "a moving time"];
+    let run = place.offshoot(&args).assert().success();
+    let value: Value = serde_json::from_str(&stdout(&run)).unwrap();
+    let embedding = numbers(&value["embedding"]);
+    let run = place.offshoot(&[&args[..], &["--each-token"]].concat()).assert().success();
+    let value: Value = serde_json::from_str(&stdout(&run)).unwrap();
+    let vectors: Vec<Vec<f32>> = value["vectors"].as_array().unwrap().iter().map(numbers).collect();
+    assert_eq!((vectors.len(), value["ids"].as_array().unwrap().len()), (5, 5));
+    let sum = |j: usize| vectors.iter().map(|vector| vector[j]).sum::<f32>();
+    let sums: Vec<f32> = (0..embedding.len()).map(sum).collect();
+    let norm = sums.iter().map(|v| v * v).sum::<f32>().sqrt();
+    for (sum, value) in sums.iter().zip(&embedding) {
+        assert!((sum / norm - value).abs() < 1e-5);
+    }
+    place.offshoot(&["embed", bundle(), "t.txt", "--each-token"]).assert().code(2);
+}
+
+#[test]
 fn every_input_format_gives_the_same_embeddings() {
     let place = Workplace::new();
     let texts = ["fresh moving", "dull, grey", "say \"once\""];

@@ -15,6 +15,26 @@ use ort::session::Session;
 use super::batch::{Batch, Inputs};
 use crate::error::{Error, Result, engine};
 
+/// What a graph gives.
+#[derive(Debug)]
+pub(super) struct Output {
+    /// Name of the output.
+    pub(super) name: String,
+    /// Width of a vector.
+    pub(super) width: usize,
+    /// Whether every token has one, padding too; else every row has.
+    pub(super) each_token: bool,
+}
+
+impl Output {
+    /// The shape for a batch.
+    fn shape(&self, batch: &Batch) -> Vec<i64> {
+        let tokens = self.each_token.then_some(batch.width);
+        let sizes = [Some(batch.rows.len()), tokens, Some(self.width)];
+        sizes.into_iter().flatten().map(|size| size as i64).collect()
+    }
+}
+
 /// Opens a session of so many threads.
 pub(super) type OpenSession<'a> = &'a (dyn Fn(usize) -> Result<Session> + Sync);
 
@@ -39,13 +59,12 @@ impl Lanes {
         }
     }
 
-    /// Runs every batch; result `i` has the rows of batch `i`, each of `width`
-    /// numbers. With `narrow` on one thread.
+    /// Runs every batch; result `i` is the `output` for batch `i`. With `narrow` on one thread.
     pub(super) fn run(
         &self,
         batches: &[Batch],
         inputs: &dyn Inputs,
-        width: usize,
+        output: &Output,
         narrow: bool,
         open: OpenSession<'_>,
     ) -> Result<Vec<Vec<f32>>> {
@@ -56,7 +75,7 @@ impl Lanes {
                 false => self.any(),
             };
             let session = opened(&mut slot, threads, open)?;
-            return batches.iter().map(|b| run_batch(session, b, inputs, width)).collect();
+            return batches.iter().map(|b| run_batch(session, b, inputs, output)).collect();
         }
         let next = AtomicUsize::new(0);
         let failed = AtomicBool::new(false);
@@ -67,7 +86,7 @@ impl Lanes {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let Some(batch) = batches.get(index) else { break };
                 let result = opened(&mut slot, 1, open)
-                    .and_then(|session| run_batch(session, batch, inputs, width));
+                    .and_then(|session| run_batch(session, batch, inputs, output));
                 match result {
                     Ok(rows) => done.push((index, rows)),
                     Err(error) => {
@@ -148,21 +167,21 @@ fn run_batch(
     session: &mut Session,
     batch: &Batch,
     inputs: &dyn Inputs,
-    width: usize,
+    output: &Output,
 ) -> Result<Vec<f32>> {
     let act = "compute embeddings";
     let outputs = session.run(inputs.tensors(batch)?).map_err(engine(act))?;
+    let expected = output.shape(batch);
     let wrong = |found: String| Error::Engine {
         action: act,
         message: format!(
-            "the graph gave {found} where [{}, {width}] was expected; the bundle's manifest and \
-             graph disagree",
-            batch.rows.len()
+            "the graph gave {found} where {expected:?} was expected; the bundle's manifest and \
+             graph disagree"
         ),
     };
-    let output = outputs.get("embedding").ok_or_else(|| wrong("no `embedding`".into()))?;
-    let (shape, values) = output.try_extract_tensor::<f32>().map_err(engine(act))?;
-    if shape[..] != [batch.rows.len() as i64, width as i64] {
+    let found = outputs.get(&output.name).ok_or_else(|| wrong(format!("no `{}`", output.name)))?;
+    let (shape, values) = found.try_extract_tensor::<f32>().map_err(engine(act))?;
+    if shape[..] != expected[..] {
         return Err(wrong(format!("{:?}", &shape[..])));
     }
     Ok(values.to_vec())

@@ -6,6 +6,7 @@ mod lanes;
 mod options;
 mod signal;
 mod text;
+mod tokens;
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -13,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use batch::Inputs;
-use lanes::Lanes;
+use lanes::{Lanes, Output};
 use ndarray::{Array2, ArrayViewMut1, s};
 pub use options::{BATCH_ROWS, BATCH_TOKENS, EmbedOptions, Prompt};
 
@@ -23,6 +24,7 @@ use crate::library::Engine;
 use crate::memory;
 use crate::session::{CacheState, OpenOptions, Prepared};
 use crate::tokenizer::Tokenizer;
+use tokens::UnpooledLanes;
 
 /// An encoder of texts, images or signals, open and ready.
 ///
@@ -58,6 +60,14 @@ struct Loaded {
     tokenizer: Option<Tokenizer>,
     prepared: Prepared,
     lanes: Lanes,
+    /// What gives vectors of tokens, once that was asked for; `None` within where nothing does.
+    unpooled: Mutex<Option<Option<Arc<UnpooledLanes>>>>,
+}
+
+impl Loaded {
+    fn new(tokenizer: Option<Tokenizer>, prepared: Prepared, lanes: Lanes) -> Self {
+        Self { tokenizer, prepared, lanes, unpooled: Mutex::default() }
+    }
 }
 
 impl Encoder {
@@ -158,7 +168,8 @@ impl Encoder {
         let mut vectors = Array2::zeros((lengths.len(), kept));
         let renormalize = kept < width && self.manifest().normalized;
         let batches = batch::batches(&lengths, inputs.budget().max(1));
-        let finished = loaded.lanes.run(&batches, inputs, width, options.narrow, &|threads| {
+        let output = Output { name: "embedding".into(), width, each_token: false };
+        let finished = loaded.lanes.run(&batches, inputs, &output, options.narrow, &|threads| {
             self.inner.open_session(&loaded.prepared, threads)
         })?;
         let mut peak = 0;
@@ -229,11 +240,11 @@ impl OpenOptions {
         memory::trim();
         let inner = Arc::new(Inner {
             cache_state: prepared.state.clone(),
-            loaded: Mutex::new(Some(Arc::new(Loaded {
+            loaded: Mutex::new(Some(Arc::new(Loaded::new(
                 tokenizer,
                 prepared,
-                lanes: Lanes::new(self.thread_count(), wide),
-            }))),
+                Lanes::new(self.thread_count(), wide),
+            )))),
             bundle,
             digest,
             options: self.clone(),
@@ -257,11 +268,8 @@ impl Inner {
         }
         let prepared = Prepared::new(&self.bundle, &self.options, &self.engine)?;
         let wide = self.open_session(&prepared, self.options.thread_count())?;
-        let loaded = Arc::new(Loaded {
-            tokenizer: read_tokenizer(&self.bundle)?,
-            prepared,
-            lanes: Lanes::new(self.options.thread_count(), wide),
-        });
+        let lanes = Lanes::new(self.options.thread_count(), wide);
+        let loaded = Arc::new(Loaded::new(read_tokenizer(&self.bundle)?, prepared, lanes));
         *slot = Some(loaded.clone());
         Ok(loaded)
     }

@@ -37,11 +37,9 @@ impl Encoder {
         texts: &[impl AsRef<str> + Sync],
         options: &EmbedOptions,
     ) -> Result<Embeddings> {
-        let prompt = self.prompt(&options.prompt)?;
         self.check(Modality::Text, options)?;
         let loaded = self.inner.loaded()?;
-        let tokens =
-            tokenize(self.tokenizer(&loaded)?, texts, prompt, options, self.threads().get())?;
+        let tokens = self.tokens_of(&loaded, texts, options)?;
         self.embed_rows(&loaded, &tokens, options)
     }
 
@@ -53,24 +51,7 @@ impl Encoder {
     pub fn embed_tokens(&self, rows: &[Vec<u32>], options: &EmbedOptions) -> Result<Embeddings> {
         self.check(Modality::Text, options)?;
         let loaded = self.inner.loaded()?;
-        let vocabulary = self.tokenizer(&loaded)?.vocabulary_size();
-        let max_tokens = self.max_tokens();
-        let mut tokens = Vec::with_capacity(rows.len());
-        for (row, ids) in rows.iter().enumerate() {
-            if let Some(id) = ids.iter().find(|&&id| id as usize >= vocabulary) {
-                return Err(Error::Argument(format!(
-                    "row {row} has the token id {id}; ids are below {vocabulary}"
-                )));
-            }
-            if ids.is_empty() {
-                return Err(Error::Argument(format!("row {row} has no tokens")));
-            }
-            let cut = ids.len().saturating_sub(max_tokens);
-            if cut > 0 && options.truncation == Truncation::Refuse {
-                return Err(Error::TooLong { row, tokens: ids.len(), max_tokens });
-            }
-            tokens.push(Tokens { ids: ids[..ids.len() - cut].to_vec(), cut });
-        }
+        let tokens = self.checked_ids(&loaded, rows, options)?;
         self.embed_rows(&loaded, &tokens, options)
     }
 
@@ -140,6 +121,45 @@ impl Encoder {
         }
     }
 
+    /// Tokens of texts as the encoder reads them.
+    pub(super) fn tokens_of(
+        &self,
+        loaded: &Loaded,
+        texts: &[impl AsRef<str> + Sync],
+        options: &EmbedOptions,
+    ) -> Result<Vec<Tokens>> {
+        let prompt = self.prompt(&options.prompt)?;
+        tokenize(self.tokenizer(loaded)?, texts, prompt, options, self.threads().get())
+    }
+
+    /// Rows of ids that the tokenizer has, no longer than the encoder reads.
+    pub(super) fn checked_ids(
+        &self,
+        loaded: &Loaded,
+        rows: &[Vec<u32>],
+        options: &EmbedOptions,
+    ) -> Result<Vec<Tokens>> {
+        let vocabulary = self.tokenizer(loaded)?.vocabulary_size();
+        let max_tokens = self.max_tokens();
+        let mut tokens = Vec::with_capacity(rows.len());
+        for (row, ids) in rows.iter().enumerate() {
+            if let Some(id) = ids.iter().find(|&&id| id as usize >= vocabulary) {
+                return Err(Error::Argument(format!(
+                    "row {row} has the token id {id}; ids are below {vocabulary}"
+                )));
+            }
+            if ids.is_empty() {
+                return Err(Error::Argument(format!("row {row} has no tokens")));
+            }
+            let cut = ids.len().saturating_sub(max_tokens);
+            if cut > 0 && options.truncation == Truncation::Refuse {
+                return Err(Error::TooLong { row, tokens: ids.len(), max_tokens });
+            }
+            tokens.push(Tokens { ids: ids[..ids.len() - cut].to_vec(), cut });
+        }
+        Ok(tokens)
+    }
+
     fn tokenizer<'a>(&self, loaded: &'a Loaded) -> Result<&'a Tokenizer> {
         loaded.tokenizer.as_ref().ok_or_else(|| self.reads_other(Modality::Text))
     }
@@ -150,8 +170,8 @@ impl Encoder {
         tokens: &[Tokens],
         options: &EmbedOptions,
     ) -> Result<Embeddings> {
-        let pad = self.manifest().text.as_ref().map_or(0, |text| text.pad_id);
-        let texts = Texts { tokens, pad: i64::from(pad), batch_tokens: options.batch_tokens };
+        let rows: Vec<&[u32]> = tokens.iter().map(|tokens| &tokens.ids[..]).collect();
+        let texts = Texts { rows: &rows, pad: pad(self), batch_tokens: options.batch_tokens };
         let vectors = self.embed_inputs(loaded, &texts, options)?;
         let count = tokens.iter().map(|t| t.ids.len()).sum();
         let cut = tokens.iter().map(|t| t.cut).collect();
@@ -159,16 +179,22 @@ impl Encoder {
     }
 }
 
+/// What texts are padded with.
+pub(super) fn pad(encoder: &Encoder) -> i64 {
+    encoder.manifest().text.as_ref().map_or(0, |text| i64::from(text.pad_id))
+}
+
 /// Texts as the graph reads them, padded on the right. Their length is in tokens.
-struct Texts<'a> {
-    tokens: &'a [Tokens],
-    pad: i64,
-    batch_tokens: usize,
+pub(super) struct Texts<'a> {
+    /// Token ids of each.
+    pub(super) rows: &'a [&'a [u32]],
+    pub(super) pad: i64,
+    pub(super) batch_tokens: usize,
 }
 
 impl Inputs for Texts<'_> {
     fn lengths(&self) -> Vec<usize> {
-        self.tokens.iter().map(|t| t.ids.len()).collect()
+        self.rows.iter().map(|ids| ids.len()).collect()
     }
 
     fn budget(&self) -> usize {
@@ -185,7 +211,7 @@ impl Inputs for Texts<'_> {
         let mut mask = vec![0i64; ids.len()];
         for (i, &row) in batch.rows.iter().enumerate() {
             let start = i * batch.width;
-            for (j, &id) in self.tokens[row].ids.iter().enumerate() {
+            for (j, &id) in self.rows[row].iter().enumerate() {
                 ids[start + j] = i64::from(id);
                 mask[start + j] = 1;
             }

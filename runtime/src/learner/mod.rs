@@ -8,6 +8,7 @@
 mod calibrate;
 mod fit;
 mod options;
+mod privacy;
 mod statistics;
 mod store;
 mod suggest;
@@ -27,6 +28,7 @@ use crate::error::{Error, Result};
 
 pub use offshoot_adapters::selection::Uncertainty;
 pub use options::{LearnerOptions, Lesson};
+pub use privacy::{DEFAULT_DELTA, UNIT_CLIP, privatize};
 pub use store::{
     Action, BUSY_TIMEOUT, Example, ExampleFilter, ExampleId, Examples, HISTORY_CHANGES,
     HISTORY_UPDATES, Labelled, MAX_SOURCE_BYTES, MAX_TEXT_BYTES, MAX_UNLABELLED, MAX_WEIGHT,

@@ -4,6 +4,7 @@
 pub(crate) mod external;
 mod options;
 mod prepared;
+mod unpooled;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,6 +17,7 @@ use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 pub use prepared::CacheState;
 pub(crate) use prepared::Prepared;
+pub(crate) use unpooled::Unpooled;
 
 use crate::error::{Result, engine};
 use crate::library::Engine;

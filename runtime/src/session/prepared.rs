@@ -109,7 +109,7 @@ impl Prepared {
 }
 
 /// Opens a session on the bundle's own graph and weights.
-fn commit_bundle(
+pub(super) fn commit_bundle(
     bundle: &Bundle,
     options: &OpenOptions,
     builder: ort::session::builder::SessionBuilder,

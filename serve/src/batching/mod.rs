@@ -24,6 +24,8 @@ use crate::timing::{self, Spent};
 pub(crate) enum Row {
     /// Token ids, special tokens included.
     Tokens(Vec<u32>),
+    /// The same, of which the vector of each is wanted.
+    EachToken(Vec<u32>),
     /// An image.
     Image(Image),
     /// A window of signals, `[channels, length]`.
@@ -34,7 +36,7 @@ impl Row {
     /// What it counts against the budget of a batch, in tokens.
     fn cost(&self) -> usize {
         match self {
-            Self::Tokens(ids) => ids.len().max(1),
+            Self::Tokens(ids) | Self::EachToken(ids) => ids.len().max(1),
             _ => BATCH_TOKENS / BATCH_ROWS,
         }
     }
@@ -164,8 +166,7 @@ fn work(queue: &Queue, encoder: &Encoder, metrics: &Metrics, pace: &Weak<Mutex<f
         }
         match computed {
             Ok(Ok(vectors)) => {
-                for (answer, vector) in answers.into_iter().zip(vectors.outer_iter()) {
-                    let vector = vector.to_vec();
+                for (answer, vector) in answers.into_iter().zip(vectors) {
                     let _ = answer.send(Ok(Computed { vector, taken: start, done }));
                 }
             }
@@ -181,34 +182,75 @@ fn work(queue: &Queue, encoder: &Encoder, metrics: &Metrics, pace: &Weak<Mutex<f
     }
 }
 
-/// Embeddings of rows of one kind, `[rows, dimensions]`.
+/// The embedding of each row; of [`Row::EachToken`] the vectors of its tokens, one after another.
 fn embed(
     encoder: &Encoder,
     rows: Vec<Row>,
     options: &EmbedOptions,
-) -> offshoot::Result<ndarray::Array2<f32>> {
-    let (mut tokens, mut images, mut signals) = (Vec::new(), Vec::new(), Vec::new());
-    for row in rows {
+) -> offshoot::Result<Vec<Vec<f32>>> {
+    let mut vectors = vec![Vec::new(); rows.len()];
+    let (mut tokens, mut single) = (Alike::default(), Alike::default());
+    let (mut images, mut signals) = (Alike::default(), Alike::default());
+    for (at, row) in rows.into_iter().enumerate() {
         match row {
-            Row::Tokens(ids) => tokens.push(ids),
-            Row::Image(image) => images.push(image),
-            Row::Signal(signal) => signals.push(signal),
+            Row::Tokens(ids) => tokens.push(at, ids),
+            Row::EachToken(ids) => single.push(at, ids),
+            Row::Image(image) => images.push(at, image),
+            Row::Signal(signal) => signals.push(at, signal),
         }
     }
-    let embeddings = if !images.is_empty() {
-        encoder.embed_images_with(&images, options)?
-    } else if let Some(first) = signals.first() {
+    let mut put = |at: &[usize], found: &mut dyn Iterator<Item = Vec<f32>>| {
+        for (&at, vector) in at.iter().zip(found) {
+            if let Some(slot) = vectors.get_mut(at) {
+                *slot = vector;
+            }
+        }
+    };
+    let rows = |embeddings: offshoot::Embeddings| -> Vec<Vec<f32>> {
+        embeddings.vectors().outer_iter().map(|row| row.to_vec()).collect()
+    };
+    if !tokens.rows.is_empty() {
+        let found = rows(encoder.embed_tokens(&tokens.rows, options)?);
+        put(&tokens.at, &mut found.into_iter());
+    }
+    if !single.rows.is_empty() {
+        let found = encoder.token_vectors_of(&single.rows, options)?;
+        put(&single.at, &mut found.into_iter().map(|rows| rows.into_iter().collect()));
+    }
+    if !images.rows.is_empty() {
+        let found = rows(encoder.embed_images_with(&images.rows, options)?);
+        put(&images.at, &mut found.into_iter());
+    }
+    if let Some(first) = signals.rows.first() {
         let (channels, length) = first.dim();
-        let mut windows = Array3::zeros((signals.len(), channels, length));
-        for (mut window, signal) in windows.outer_iter_mut().zip(&signals) {
+        let mut windows = Array3::zeros((signals.rows.len(), channels, length));
+        for (mut window, signal) in windows.outer_iter_mut().zip(&signals.rows) {
             // All were checked to have the encoder's sizes before they were queued.
             if signal.dim() == (channels, length) {
                 window.assign(signal);
             }
         }
-        encoder.embed_signals_with(windows.view(), options)?
-    } else {
-        encoder.embed_tokens(&tokens, options)?
-    };
-    Ok(embeddings.into_vectors())
+        let found = rows(encoder.embed_signals_with(windows.view(), options)?);
+        put(&signals.at, &mut found.into_iter());
+    }
+    Ok(vectors)
+}
+
+/// Rows of one kind, and where they stand among all.
+struct Alike<T> {
+    at: Vec<usize>,
+    rows: Vec<T>,
+}
+
+impl<T> Default for Alike<T> {
+    fn default() -> Self {
+        Self { at: Vec::new(), rows: Vec::new() }
+    }
+}
+
+impl<T> Alike<T> {
+    fn push(&mut self, at: usize, row: T) {
+        self.at.push(at);
+        self.rows.push(row);
+    }
 }

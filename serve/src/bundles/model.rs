@@ -9,7 +9,7 @@ use offshoot::{EmbedOptions, Encoder, OpenOptions, Prompt, Truncation};
 
 use crate::batching::{Batcher, Row};
 use crate::error::{Error, Result};
-use crate::fault::{Answer, Fault};
+use crate::fault::{Answer, Fault, Kind};
 use crate::metrics::Metrics;
 
 /// Texts of fewer bytes are turned into tokens at once, in less time than it takes to hand
@@ -61,7 +61,7 @@ impl Model {
     }
 
     /// Opens the encoder, if it is not open. Blocks.
-    pub(super) fn open_now(&self) -> Result<()> {
+    pub(crate) fn open_now(&self) -> Result<()> {
         let _one = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if self.opened.get().is_some() {
             return Ok(());
@@ -211,6 +211,31 @@ impl Model {
             }
         }
         Ok(vectors)
+    }
+
+    /// Width of a token's vector, or why there is none.
+    pub(crate) async fn token_width(self: &Arc<Self>) -> Answer<usize> {
+        let width = self.blocking(|encoder| Ok(encoder.token_width()?)).await?;
+        width.ok_or_else(|| {
+            Fault::new(
+                Kind::Unable,
+                format!("the model {:?} has no vectors of single tokens; use /embed", self.name),
+            )
+        })
+    }
+
+    /// Vectors of every token of rows of token ids, through the queue.
+    pub(crate) async fn token_vectors(
+        self: &Arc<Self>,
+        rows: Vec<Vec<u32>>,
+        width: usize,
+        deadline: Instant,
+    ) -> Answer<Vec<Vec<Vec<f32>>>> {
+        let rows = rows.into_iter().map(Row::EachToken).collect();
+        let pending = self.opened().await?.batcher.submit(rows, deadline)?;
+        let of_tokens =
+            |values: Vec<f32>| values.chunks(width.max(1)).map(<[f32]>::to_vec).collect();
+        Ok(pending.vectors().await?.into_iter().map(of_tokens).collect())
     }
 
     /// How many dimensions a client gets that asked for so many.

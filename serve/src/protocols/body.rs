@@ -43,7 +43,7 @@ fn unread(rejection: &BytesRejection) -> Fault {
 }
 
 /// Why a body ends before its end.
-pub(super) fn broken(error: &(dyn Error + 'static)) -> Fault {
+pub(crate) fn broken(error: &(dyn Error + 'static)) -> Fault {
     let mut cause = Some(error);
     while let Some(error) = cause {
         // What unpacks a body hides the cause in an error of its own.

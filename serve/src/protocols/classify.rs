@@ -1,5 +1,4 @@
-//! Routes of Text Embeddings Inference that encoders do not answer by themselves: `/predict`,
-//! which a learner answers, and `/embed_all`.
+//! `/predict` of Text Embeddings Inference, which a learner answers.
 
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::Body;
 use super::learners;
-use super::openai::{Input, check_count};
+use super::openai::check_count;
 use crate::auth::Owner;
 use crate::fault::{Answer, Fault, Kind};
 use crate::openapi::TeiErrors;
@@ -106,31 +105,4 @@ pub(super) async fn predict(
         true => Classified::Many(rows),
         false => Classified::One(rows.pop().unwrap_or_default()),
     }))
-}
-
-/// Texts of which every token's vector is asked for.
-#[derive(Debug, Deserialize, ToSchema)]
-#[schema(as = EmbedAllRequest)]
-pub(super) struct EmbedAll {
-    #[expect(dead_code, reason = "only checked")]
-    inputs: Input,
-}
-
-/// Refused: the graphs of bundles pool, so vectors of tokens do not leave them.
-#[utoipa::path(post, path = "/embed_all", tag = "Text Embeddings Inference",
-    request_body = EmbedAll,
-    responses(TeiErrors))]
-pub(super) async fn embed_all(
-    State(app): State<Arc<App>>,
-    Body(EmbedAll { .. }): Body<EmbedAll>,
-) -> Answer<()> {
-    let model = app.bundles.get(None)?;
-    Err(Fault::new(
-        Kind::Unable,
-        format!(
-            "the model {:?} gives one vector for a text and none for its tokens: its graph pools; \
-             use /embed",
-            model.name
-        ),
-    ))
 }

@@ -6,6 +6,7 @@
 mod body;
 mod bulk;
 mod classify;
+mod each_token;
 pub(crate) mod learners;
 mod openai;
 pub(crate) mod tei;
@@ -36,7 +37,7 @@ pub(crate) fn router() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(openai::models))
         .routes(routes!(openai::model))
         .routes(routes!(tei::embed))
-        .routes(routes!(classify::embed_all))
+        .routes(routes!(each_token::embed_all))
         .routes(routes!(classify::predict))
         .routes(routes!(tei::similarity))
         .routes(routes!(tei::tokenize))

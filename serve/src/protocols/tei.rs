@@ -140,11 +140,11 @@ pub(super) struct Info {
 }
 
 /// Texts are cut unless a client refuses it.
-fn truncation(asked: Option<bool>) -> Truncation {
+pub(super) fn truncation(asked: Option<bool>) -> Truncation {
     if asked == Some(false) { Truncation::Refuse } else { Truncation::Cut }
 }
 
-fn prompt(name: Option<String>) -> Prompt {
+pub(super) fn prompt(name: Option<String>) -> Prompt {
     name.map_or(Prompt::Default, Prompt::Named)
 }
 

@@ -7,6 +7,7 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::error::{Error, Result};
+use crate::protocols::learners::PRIVACY;
 
 /// How long a browser may remember what it was allowed. Chromium keeps no more than two hours.
 const REMEMBERED: Duration = Duration::from_secs(600);
@@ -55,11 +56,14 @@ pub(super) fn layer(origins: Vec<HeaderValue>) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
         .allow_headers(AllowHeaders::mirror_request())
         .allow_private_network(true)
-        .expose_headers([
-            HeaderName::from_static("x-request-id"),
-            header::RETRY_AFTER,
-            header::CONTENT_DISPOSITION,
-        ])
+        .expose_headers(
+            ["x-request-id"]
+                .into_iter()
+                .chain(PRIVACY)
+                .map(HeaderName::from_static)
+                .chain([header::RETRY_AFTER, header::CONTENT_DISPOSITION])
+                .collect::<Vec<_>>(),
+        )
         .max_age(REMEMBERED)
 }
 

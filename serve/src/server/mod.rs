@@ -8,6 +8,7 @@ mod listen;
 mod process;
 #[cfg(unix)]
 mod systemd;
+mod through;
 mod tls;
 #[cfg(feature = "opentelemetry")]
 mod traces;
@@ -140,6 +141,14 @@ impl Server {
             refuse_open(&config, address)?;
         }
         Ok(Self { app: App::new(config)?, listener })
+    }
+
+    /// Begins to open the first bundle. A request for it that comes meanwhile waits for that, and
+    /// is told what is wrong where it fails.
+    fn open_first(&self) {
+        if let Ok(model) = self.app.bundles.get(None) {
+            tokio::task::spawn_blocking(move || drop(model.open_now()));
+        }
     }
 
     /// Where it listens; none on a Unix socket.

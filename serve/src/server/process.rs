@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 #[cfg(unix)]
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::Server;
@@ -12,7 +13,8 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 
 /// Serves until SIGINT or SIGTERM, and calls `started` once it listens, with the
-/// address unless that is a Unix socket. Takes the socket that systemd hands over, if it does,
+/// address unless that is a Unix socket. Then opens the first bundle, which most requests will be
+/// for, without waiting for one. Takes the socket that systemd hands over, if it does,
 /// in place of those of the configuration, and tells it when the service is ready, alive and
 /// ending.
 ///
@@ -21,6 +23,7 @@ use crate::error::{Error, Result};
 pub fn run(config: Config, started: impl FnOnce(Option<SocketAddr>)) -> Result<()> {
     #[cfg(unix)]
     let socket = systemd::handed_over()?;
+    let _loading = Loading::start();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -40,6 +43,7 @@ pub fn run(config: Config, started: impl FnOnce(Option<SocketAddr>)) -> Result<(
             eprintln!("warning: {doubt}");
         }
         started(server.address());
+        server.open_first();
         #[cfg(unix)]
         if let Some(supervisor) = systemd::Supervisor::of_environment().map(Arc::new) {
             supervisor.tell("READY=1");
@@ -59,6 +63,26 @@ pub fn run(config: Config, started: impl FnOnce(Option<SocketAddr>)) -> Result<(
     // Blocking work that nobody waits for does not hold the end up.
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(())
+}
+
+/// ONNX Runtime being loaded, which takes longer than all else until the first answer and needs
+/// nothing of it. Why that fails is told where it is needed.
+struct Loading(Option<JoinHandle<()>>);
+
+impl Loading {
+    fn start() -> Self {
+        let load = || drop(offshoot::Engine::load());
+        Self(std::thread::Builder::new().name("offshoot-load".into()).spawn(load).ok())
+    }
+}
+
+impl Drop for Loading {
+    /// A process must not end while the library is being set up.
+    fn drop(&mut self) {
+        if let Some(thread) = self.0.take() {
+            let _ = thread.join();
+        }
+    }
 }
 
 async fn stopped() {

@@ -106,6 +106,31 @@ async function judged(name) {
   }
 }
 
+/** A learner that was exported comes back under another name, and the first is as it was. */
+async function imported(page, name, path) {
+  const [chooser] = await Promise.all([
+    page.waitForEvent("filechooser"),
+    page.locator("main button.import").press("Enter"),
+  ]);
+  await chooser.setFiles({ name: `${name}.learner`, mimeType: "", buffer: await readFile(path) });
+  await says(page, `${name}-2: taught on `);
+  await count(page, "#examples li", 12);
+  assert.equal(await page.locator("#classes button").count(), 3);
+  // It is a learner of its own: here the last update is still there to be undone.
+  await page.click("#undo");
+  await says(page, "Took back: teach");
+  await count(page, "#examples li", 8);
+  await page.selectOption("#learner", name);
+  await says(page, `${name}: taught on `);
+  await count(page, "#examples li", 8);
+  // What is no learner is refused aloud, and nothing changes.
+  await page.setInputFiles("#import-file", { name: "Some File.txt", mimeType: "text/plain", buffer: Buffer.from("no") });
+  await page.waitForFunction(() => document.getElementById("status").textContent.includes("not a usable learner"));
+  assert(!(await page.locator("#learner option").allTextContents()).includes("some-file-txt"));
+  // The browser tells of it too.
+  wrong.splice(0, wrong.length, ...wrong.filter((text) => !text.includes("a status of 400")));
+}
+
 const texts = {
   film: ["a moving film", "the actors were great", "a dull plot", "best movie of the year"],
   story: [
@@ -137,7 +162,10 @@ async function byTexts(page, model) {
     assert.equal(download.suggestedFilename(), `${name}.${kind}`);
     assert((await readFile(await download.path())).length > 1000, kind);
   }
+  const [file] = await Promise.all([page.waitForEvent("download"), page.click("#export-learner")]);
+  assert.equal(file.suggestedFilename(), `${name}.learner`);
   await undone(page, name, 8);
+  await imported(page, name, await file.path());
   // By keyboard alone: one more of a class that is there.
   await page.locator("#text").focus();
   await page.keyboard.type("the cast is superb");

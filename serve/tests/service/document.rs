@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::client::Service;
 
 /// Every route that clients rely on.
-const ROUTES: [&str; 38] = [
+const ROUTES: [&str; 39] = [
     "DELETE /v1/learners/{id}",
     "GET /",
     "GET /health",
@@ -37,6 +37,7 @@ const ROUTES: [&str; 38] = [
     "POST /v1/learners",
     "POST /v1/learners/{id}/evaluate",
     "POST /v1/learners/{id}/forget",
+    "POST /v1/learners/{id}/import",
     "POST /v1/learners/{id}/merge",
     "POST /v1/learners/{id}/predict",
     "POST /v1/learners/{id}/relabel",

@@ -5,12 +5,15 @@ mod clients;
 mod connections;
 mod cors;
 mod document;
+mod each_token;
 mod embeddings;
 mod installed;
 #[cfg(unix)]
 mod killed;
 mod learners;
 mod page;
+mod private;
 mod safety;
 mod tls;
 mod traces;
+mod upload;

@@ -25,9 +25,27 @@ struct One<'a> {
     embedding: RowOf<'a>,
 }
 
+#[derive(Serialize)]
+struct EachToken<'a> {
+    text: &'a str,
+    /// Ids of the tokens, special ones included.
+    ids: Vec<u32>,
+    /// The vector of each.
+    vectors: Vec<Vec<f32>>,
+}
+
 pub(super) fn run(input: &str, args: &Args) -> Result {
     let encoder = args.encoder.open_for_one(&args.bundle)?;
     let options = args.embed.options(args.truncate);
+    if args.each_token {
+        let vectors = encoder.token_vectors(&[input], &options)?;
+        let vectors = vectors.iter().flat_map(|rows| rows.outer_iter().map(|row| row.to_vec()));
+        let ids = encoder.tokenize(input, &options)?.ids;
+        return output::print_json(
+            &EachToken { text: input, ids, vectors: vectors.collect() },
+            false,
+        );
+    }
     let reads_text = encoder.manifest().modality == Modality::Text;
     let (text, embedded) = if reads_text {
         (input.to_owned(), encoder.embed_with(&[input], &options)?)

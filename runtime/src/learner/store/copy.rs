@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::Store;
+use super::{Store, place};
 use crate::error::{Error, Result};
 
 impl Store {
@@ -37,15 +37,12 @@ impl Store {
     /// [`Error::Store`] for a damaged learner; [`Error::Busy`].
     pub fn copy_to(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let cannot = |kind, reason| Error::io("write", path, io::Error::new(kind, reason));
         // SQLite would write into an empty one.
-        if path.symlink_metadata().is_ok() {
-            let reason = "there is already such a file";
-            return Err(cannot(io::ErrorKind::AlreadyExists, reason));
-        }
+        place::refuse_taken(path)?;
         let Some(name) = path.to_str() else {
             let reason = "the path of a copy has to be in Unicode";
-            return Err(cannot(io::ErrorKind::InvalidInput, reason));
+            let error = io::Error::new(io::ErrorKind::InvalidInput, reason);
+            return Err(Error::io("write", path, error));
         };
         self.connection.execute("VACUUM INTO ?1", [name]).map_err(self.failure("copy"))?;
         Ok(())

@@ -1,9 +1,11 @@
 //! The examples of a learner in one file, safe against power cuts and other processes.
 
+mod check;
 mod copy;
 mod example;
 mod forget;
 mod head;
+mod place;
 mod read;
 mod schema;
 mod sqlite;
@@ -12,12 +14,11 @@ mod unlabelled;
 mod update;
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use offshoot_adapters::EncoderTag;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 
@@ -119,18 +120,13 @@ impl Store {
                 info.encoder.dimensions
             )));
         }
-        if fs::symlink_metadata(path).is_ok() {
-            let message = "there is already such a file";
-            return Err(cannot(io::Error::new(io::ErrorKind::AlreadyExists, message)));
-        }
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
+        place::refuse_taken(path)?;
         // In a folder of its own, where SQLite's journal lies too until it is finished.
-        let place =
-            tempfile::Builder::new().prefix(".learner-").tempdir_in(folder).map_err(cannot)?;
-        let temporary = place.path().join("new.learner");
+        let work = tempfile::Builder::new()
+            .prefix(".learner-")
+            .tempdir_in(place::folder(path))
+            .map_err(cannot)?;
+        let temporary = work.path().join("new.learner");
         fs::File::create_new(&temporary).map_err(cannot)?;
         let mut new = Self::fill(&temporary, info)?;
         new.path = path.to_owned();
@@ -143,19 +139,8 @@ impl Store {
             row += part.len();
         }
         drop(new);
-        // A hard link, unlike a rename, fails where a file has appeared meanwhile.
-        match fs::hard_link(&temporary, path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(cannot(error));
-            }
-            // Some file systems have no links.
-            Err(_) => fs::rename(&temporary, path).map_err(cannot)?,
-            Ok(()) => {}
-        }
-        if cfg!(unix) {
-            fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(cannot)?;
-        }
-        drop(place);
+        place::publish(&temporary, path)?;
+        drop(work);
         Self::open(path)
     }
 
@@ -296,30 +281,6 @@ impl Store {
         self.connection
             .query_row("SELECT revision FROM learner", [], |row| row.get(0))
             .map_err(self.failure("read"))
-    }
-
-    /// Reads every page and compares every index with its table.
-    ///
-    /// # Errors
-    /// [`Error::Store`] with what SQLite found.
-    pub fn check(&self) -> Result<()> {
-        let failed = self.failure("read");
-        let found: String = self
-            .connection
-            .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
-            .map_err(&failed)?;
-        if found != "ok" {
-            return Err(self.bad(format!("it is damaged ({found}); restore a copy of it")));
-        }
-        let orphan = self
-            .connection
-            .query_row("PRAGMA foreign_key_check", [], |row| row.get::<_, String>(0))
-            .optional()
-            .map_err(failed)?;
-        match orphan {
-            Some(table) => Err(self.bad(format!("rows of its table {table} belong to nothing"))),
-            None => self.examples(&ExampleFilter::default()).try_for_each(|row| row.map(drop)),
-        }
     }
 
     fn failure(&self, action: &'static str) -> impl Fn(rusqlite::Error) -> Error + use<> {

@@ -32,6 +32,11 @@ pub enum Action {
 impl Action {
     const ALL: [Self; 5] = [Self::Teach, Self::Relabel, Self::Weight, Self::Age, Self::Forget];
 
+    /// The one of this name.
+    pub(super) fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.name() == name)
+    }
+
     /// Its name in the file and for people.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -78,8 +83,7 @@ impl Store {
                 let Some((revision, name, examples)) = last(transaction).map_err(&failed)? else {
                     return Err(Error::NothingToUndo { path: path.clone() });
                 };
-                let action = Action::ALL.into_iter().find(|action| action.name() == name);
-                match action {
+                match Action::of(&name) {
                     None => return Err(bad(format!("its history has an update {name:?}"))),
                     Some(Action::Forget) if !past_forget => {
                         return Err(Error::Forgotten { path: path.clone(), examples });

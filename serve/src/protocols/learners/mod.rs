@@ -5,8 +5,10 @@ mod examples;
 mod input;
 mod open;
 mod predict;
+mod privacy;
 mod share;
 mod update;
+mod upload;
 
 use std::collections::HashMap;
 use std::path::{Path as FilePath, PathBuf};
@@ -32,6 +34,7 @@ use crate::server::App;
 use answers::{ClassCount, LearnerInfo, Listed};
 pub(crate) use open::Taught;
 pub(super) use predict::classify;
+pub(crate) use privacy::HEADERS as PRIVACY;
 
 /// Most characters of a learner's name.
 const NAME: usize = 64;
@@ -46,6 +49,7 @@ pub(crate) struct Learners {
 impl Learners {
     pub(crate) fn new(folder: &FilePath) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(Error::io("create", folder.display()))?;
+        upload::remove_left(folder);
         Ok(Self { folder: folder.to_owned(), open: Mutex::default() })
     }
 
@@ -92,6 +96,7 @@ pub(super) fn router() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(share::onnx))
         .routes(routes!(share::statistics))
         .routes(routes!(share::learner))
+        .routes(routes!(upload::import))
 }
 
 /// The id in an address.

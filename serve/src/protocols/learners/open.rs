@@ -9,9 +9,10 @@ use offshoot_adapters::Classes;
 use offshoot_adapters::conformal::{Conformal, ConformalPredictor};
 use offshoot_adapters::open_set::OpenSet;
 
+use super::upload;
 use crate::auth::Owner;
 use crate::bundles::Model;
-use crate::fault::{Answer, Fault, Kind};
+use crate::fault::{Answer, Fault};
 use crate::server::App;
 
 /// An open learner.
@@ -30,6 +31,10 @@ pub(super) struct Caution {
 }
 
 impl Taught {
+    pub(super) fn of(learner: Learner, model: Arc<Model>) -> Self {
+        Self { learner, model, caution: Mutex::default() }
+    }
+
     /// Work with the learner on a thread that may block.
     pub(super) async fn blocking<T: Send + 'static>(
         self: Arc<Self>,
@@ -79,11 +84,11 @@ pub(super) async fn create(
             offshoot::Error::Io { source, .. }
                 if source.kind() == std::io::ErrorKind::AlreadyExists =>
             {
-                Fault::new(Kind::Conflict, "there is a learner of this id already")
+                upload::taken()
             }
             _ => error.into(),
         })?;
-        Ok(Taught { learner, model: of, caution: Mutex::default() })
+        Ok(Taught::of(learner, of))
     };
     model.blocking(make).await
 }
@@ -106,8 +111,7 @@ pub(super) async fn get(app: &App, owner: &Owner, id: &str) -> Answer<Arc<Taught
     let store = tokio::task::spawn_blocking(opening).await.map_err(Fault::internal)??;
     let model = app.bundles.of_digest(&store.info().encoder.digest)?;
     let learner = Learner::of(store, &model.encoder().await?)?;
-    let taught = Taught { learner, model, caution: Mutex::default() };
-    Ok(app.learners.keep(path, Arc::new(taught)))
+    Ok(app.learners.keep(path, Arc::new(Taught::of(learner, model))))
 }
 
 pub(super) fn missing(id: &str) -> Fault {

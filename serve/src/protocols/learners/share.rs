@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
-use axum::http::header;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::response::IntoResponse;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::stream;
 use offshoot_adapters::statistics::{Shrinkage, Statistics};
-use offshoot_adapters::{EncoderTag, HeadFile, HeadKind, Ridge, StatisticsFile};
+use offshoot_adapters::{EncoderTag, Error, Head, HeadFile, HeadKind, Ridge, StatisticsFile};
 use offshoot_export::{FuseOptions, fuse};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::privacy::{Wanted, file};
 use super::{Id, Taught, open};
 use crate::auth::Owner;
 use crate::fault::{Answer, Fault, Kind};
@@ -24,16 +25,8 @@ use crate::openapi::Problems;
 use crate::protocols::Body as Json;
 use crate::server::App;
 
-/// Bytes of a file that are sent at a time.
-const PART: usize = 256 << 10;
-
-fn file(name: String, bytes: impl IntoResponse) -> impl IntoResponse {
-    let headers = [
-        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
-    ];
-    (headers, bytes)
-}
+/// Bytes of a file that are sent or written at a time.
+pub(super) const PART: usize = 256 << 10;
 
 /// The head, to be used with its encoder.
 #[utoipa::path(get, path = "/v1/learners/{id}/export/head", tag = "learners",
@@ -47,7 +40,7 @@ pub(super) async fn head(
 ) -> Answer<impl IntoResponse> {
     let taught = open::get(&app, &owner, &id).await?;
     let bytes = taught.blocking(|taught| Ok(taught.learner.head()?.to_bytes()?)).await?;
-    Ok(file(format!("{id}.head"), bytes))
+    Ok(file(format!("{id}.head"), None, bytes))
 }
 
 /// Encoder and head in one ONNX file.
@@ -78,31 +71,39 @@ pub(super) async fn onnx(
         std::fs::read(&output).map_err(Fault::internal)
     };
     let bytes = taught.blocking(work).await?;
-    Ok(file(format!("{id}.onnx"), bytes))
+    Ok(file(format!("{id}.onnx"), None, bytes))
 }
 
 /// The sums of the learner's examples, to be merged elsewhere. They hold no example, but of a
-/// class with one example the sum is that example's embedding.
+/// class with one example the sum is that example's embedding; with `epsilon` they are
+/// differentially private.
 #[utoipa::path(get, path = "/v1/learners/{id}/export/statistics", tag = "learners",
-    params(("id" = String, Path, description = "The learner's id")),
-    responses((status = 200, description = "A file of statistics", body = Vec<u8>, content_type = "application/octet-stream"),
+    params(("id" = String, Path, description = "The learner's id"), Wanted),
+    responses((status = 200, description = "A file of statistics", body = Vec<u8>, content_type = "application/octet-stream",
+               headers(("privacy-epsilon" = f64, description = "ε that this answer spent"),
+                       ("privacy-delta" = f64, description = "δ"),
+                       ("privacy-rho" = f64, description = "ρ; of all answers they add up"),
+                       ("privacy-deviation" = f64, description = "Of the noise; an example counts 1"))),
               Problems))]
 pub(super) async fn statistics(
     State(app): State<Arc<App>>,
     Extension(owner): Extension<Owner>,
     Id(id): Id,
+    query: Result<Query<Wanted>, QueryRejection>,
 ) -> Answer<impl IntoResponse> {
+    let Query(wanted) = query.map_err(|error| Fault::invalid(error.to_string()))?;
     let taught = open::get(&app, &owner, &id).await?;
-    let work = |taught: &Taught| {
+    let work = move |taught: &Taught| {
         let (encoder, sums) = taught.learner.with_store(|store| {
             let encoder = store.info().encoder.clone();
-            let sums = store.statistics(Statistics::new(encoder.dimensions)?)?;
+            let sums = store.statistics(wanted.empty(encoder.dimensions)?)?;
             Ok::<_, Fault>((encoder, sums))
         })?;
-        Ok(StatisticsFile { encoder, statistics: sums }.to_bytes()?)
+        let (statistics, told) = wanted.spend(sums)?;
+        Ok((StatisticsFile { encoder, statistics }.to_bytes()?, told))
     };
-    let bytes = taught.blocking(work).await?;
-    Ok(file(format!("{id}.statistics"), bytes))
+    let (bytes, told) = taught.blocking(work).await?;
+    Ok(file(format!("{id}.statistics"), told, bytes))
 }
 
 /// The learner itself, as it is at one moment: examples, their texts, and the history.
@@ -134,7 +135,7 @@ pub(super) async fn learner(
         };
         tokio::task::spawn_blocking(read).await.map_err(std::io::Error::other)?
     });
-    Ok(file(format!("{id}.learner"), Body::from_stream(parts)))
+    Ok(file(format!("{id}.learner"), None, Body::from_stream(parts)))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -149,13 +150,23 @@ pub(super) struct Merge {
     #[serde(default)]
     statistics: Vec<String>,
     head: Option<String>,
+    /// Noise is added to the sums of these learners, so that no head is more than e^ε times as
+    /// likely with any one example as without it. Each answer costs again.
+    epsilon: Option<f64>,
+    /// Probability with which that may fail to hold; 1e-6 where it is left out.
+    delta: Option<f64>,
 }
 
-/// The head of the pooled examples of several learners and statistics, from their sums.
+/// The head of the pooled examples of several learners and statistics, from their sums; with
+/// `epsilon` a differentially private one.
 #[utoipa::path(post, path = "/v1/learners/{id}/merge", tag = "learners",
     params(("id" = String, Path, description = "The learner's id")),
     request_body = Merge,
-    responses((status = 200, description = "A head file", body = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 200, description = "A head file", body = Vec<u8>, content_type = "application/octet-stream",
+               headers(("privacy-epsilon" = f64, description = "ε that this answer spent"),
+                       ("privacy-delta" = f64, description = "δ"),
+                       ("privacy-rho" = f64, description = "ρ; of all answers they add up"),
+                       ("privacy-deviation" = f64, description = "Of the noise; an example counts 1"))),
               Problems))]
 pub(super) async fn merge(
     State(app): State<Arc<App>>,
@@ -164,6 +175,13 @@ pub(super) async fn merge(
     Json(request): Json<Merge>,
 ) -> Answer<impl IntoResponse> {
     let kind: HeadKind = request.head.as_deref().unwrap_or("discriminant").parse()?;
+    let wanted = Wanted { epsilon: request.epsilon, delta: request.delta };
+    if wanted.epsilon.is_some() && !request.statistics.is_empty() {
+        return Err(Fault::invalid(
+            "`epsilon` has to see the examples, and `statistics` hold none: leave one of them out, \
+             and merge what each device made with `epsilon`",
+        ));
+    }
     let first = open::get(&app, &owner, &id).await?;
     let mut others: Vec<Arc<Taught>> = Vec::new();
     for other in &request.with {
@@ -178,29 +196,44 @@ pub(super) async fn merge(
         // Learners are summed up on the grid of statistics, which cannot be changed any more.
         let mut sums = match uploaded(&request.statistics, &tag)? {
             Some(sums) => sums,
-            None => Statistics::new(tag.dimensions)?,
+            None => wanted.empty(tag.dimensions)?,
         };
         for taught in std::iter::once(first).chain(others.iter().map(|taught| &**taught)) {
             check(&tag, &taught.learner.with_store(|store| store.info().encoder.clone()))?;
             sums = taught.learner.with_store(|store| store.statistics(sums))?;
         }
-        let head = match kind {
-            HeadKind::Discriminant => sums.discriminant(Shrinkage::default())?,
-            HeadKind::Ridge => sums.ridge(&Ridge::default())?,
-            HeadKind::NearestMean => sums.nearest_mean()?,
-            _ => {
-                return Err(Fault::invalid(
-                    "a merged head is one of discriminant, ridge and nearest-mean",
-                ));
-            }
-        };
+        let (sums, told) = wanted.spend(sums)?;
+        let head = pooled_head(kind, &sums)?;
         let mut file = HeadFile::new(tag, head, &[]);
         let count = |&count: &u64| usize::try_from(count).unwrap_or(usize::MAX);
         file.examples = sums.counts().iter().map(count).collect();
-        Ok(file.to_bytes()?)
+        Ok((file.to_bytes()?, told))
     };
-    let bytes = first.blocking(work).await?;
-    Ok(file(format!("{id}-merged.head"), bytes))
+    let (bytes, told) = first.blocking(work).await?;
+    Ok(file(format!("{id}-merged.head"), told, bytes))
+}
+
+/// The head that sums give.
+fn pooled_head(kind: HeadKind, sums: &Statistics) -> Answer<Head> {
+    let head = match kind {
+        HeadKind::Discriminant => sums.discriminant(Shrinkage::default()),
+        HeadKind::Ridge => sums.ridge(&Ridge::default()),
+        HeadKind::NearestMean => sums.nearest_mean(),
+        _ => {
+            return Err(Fault::invalid(
+                "a merged head is one of discriminant, ridge and nearest-mean",
+            ));
+        }
+    };
+    head.map_err(|error| match error {
+        // Clipped sums are of unit length: what does not fit together is their noise.
+        Error::Scale(_) if sums.clip().is_some() => Fault::new(
+            Kind::Conflict,
+            "the noise of `epsilon` drowns these sums and no covariance is left; merge more \
+             examples, give a larger epsilon, or take the head nearest-mean",
+        ),
+        error => error.into(),
+    })
 }
 
 /// Refuses what was embedded in another way.
