@@ -6,14 +6,15 @@ ONNX Runtime, side by side in one run.
 
 Prints, for each engine, the losses of the first three steps (which must agree), the median
 and least wall time and processor time of a step over interleaved rounds, and their ratio to
-the graph's. `--memory ENGINE` runs one engine alone and prints its peak resident memory.
+the graph's. `--memory ENGINE` runs one engine alone and prints how much its steps need beyond what is resident
+before them (Linux).
 `--recompute cheap|blocks` has the graph compute activations again in place of keeping them.
 """
 
 import argparse
 import json
-import resource
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -38,13 +39,9 @@ def pytorch(name, compiled):
     return step
 
 
-def graph(name, program, threads, recompute):
-    import onnx
-    import onnxruntime as ort
-    from onnx import numpy_helper
-
+def export(name, program, recompute, folder):
+    """Writes the network and its training step to a folder."""
     model, batch = make(name)
-    folder = Path(tempfile.mkdtemp())
     source, path = folder / "model.onnx", folder / "step.onnx"
     training = torch.onnx.TrainingMode.TRAINING
     torch.onnx.export(
@@ -53,6 +50,15 @@ def graph(name, program, threads, recompute):
     )
     again = ["--recompute", recompute] if recompute else []
     subprocess.run([program, str(source), "loss", str(path), *again], check=True)
+
+
+def graph(name, threads, folder):
+    import onnx
+    import onnxruntime as ort
+    from onnx import numpy_helper
+
+    model, batch = make(name)
+    source, path = folder / "model.onnx", folder / "step.onnx"
     state = json.loads(Path(f"{path}.json").read_text())
     held = {t.name: numpy_helper.to_array(t) for t in onnx.load(str(source)).graph.initializer}
     options = ort.SessionOptions()
@@ -89,6 +95,12 @@ def graph(name, program, threads, recompute):
     return step
 
 
+def status(field):
+    """A figure of this process's memory, MiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) // 1024
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("model", choices=["transformer", "resnet"])
@@ -97,20 +109,31 @@ def main():
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--recompute", choices=["cheap", "blocks"])
     parser.add_argument("--memory", choices=["eager", "compiled", "graph"])
+    parser.add_argument("--export", type=Path, help="write the graph to this folder and end")
     asked = parser.parse_args()
+    if asked.export:
+        export(asked.model, asked.program, asked.recompute, asked.export)
+        return
+    # By another process, whose memory is none of ours.
+    folder = Path(tempfile.mkdtemp())
+    subprocess.run([sys.executable, *sys.argv, "--export", str(folder)], check=True)
     torch.set_num_threads(asked.threads)
     engines = {
         "eager": lambda: pytorch(asked.model, False),
         "compiled": lambda: pytorch(asked.model, True),
-        "graph": lambda: graph(asked.model, asked.program, asked.threads, asked.recompute),
+        "graph": lambda: graph(asked.model, asked.threads, folder),
     }
     if asked.memory:
         step = engines[asked.memory]()
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = status("VmRSS")
+        for _ in range(3):
+            step()
+        # From here on the highest mark is that of steps alone, not of what compiled them.
+        Path("/proc/self/clear_refs").write_text("5")
         for _ in range(5):
             step()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        print(f"{asked.memory}: {before // 1024} MiB before the steps, {peak // 1024} MiB at most")
+        peak = status("VmHWM")
+        print(f"{asked.memory}: {before} MiB before the steps, {peak - before} MiB more at most")
         return
     steps = {name: engine() for name, engine in engines.items()}
     for name, step in steps.items():
