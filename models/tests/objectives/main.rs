@@ -175,17 +175,8 @@ fn losses_and_gradients_are_pytorchs() {
     assert_eq!(seen, NAMES);
 }
 
-/// The encoder alone, with the weights of the cases.
-fn encoder_graph(encoder: &Architecture, name: &str, lowering: Lowering) -> Graph {
-    let build = |weights: &mut Weights| {
-        let mut graph = Graph::new(name, lowering);
-        let mut net = Network { graph: &mut graph, weights };
-        let input = encoder.input(&mut net, "", "batch").unwrap();
-        let features = encoder.encode(&mut net, input).unwrap();
-        assert_eq!(features.width, encoder.width());
-        graph.output("embedding", features.pooled).unwrap();
-        graph
-    };
+/// What `build` makes, with the weights of the cases.
+fn with_weights(build: impl Fn(&mut Weights) -> Graph) -> Graph {
     let mut random = Weights::random(0);
     let graph = build(&mut random);
     let given = random.made().iter().map(|(name, value)| {
@@ -194,6 +185,19 @@ fn encoder_graph(encoder: &Architecture, name: &str, lowering: Lowering) -> Grap
         (name.clone(), graph::Tensor::from_f32(&dims, &weight(name, &dims)))
     });
     build(&mut Weights::trained(given.collect()))
+}
+
+/// The encoder alone, with the weights of the cases.
+fn encoder_graph(encoder: &Architecture, name: &str, lowering: Lowering) -> Graph {
+    with_weights(|weights| {
+        let mut graph = Graph::new(name, lowering);
+        let mut net = Network { graph: &mut graph, weights };
+        let input = encoder.input(&mut net, "", "batch").unwrap();
+        let features = encoder.encode(&mut net, input).unwrap();
+        assert_eq!(features.width, encoder.width());
+        graph.output("embedding", features.pooled).unwrap();
+        graph
+    })
 }
 
 #[test]

@@ -2,31 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use offshoot_export::graph::{self, Graph, Lowering};
+use offshoot_export::graph::{Graph, Lowering};
 use offshoot_export::program::{ProcedureGraph, ProgramBuilder};
-use offshoot_models::encoders::{Architecture, Network, Size, Weights};
+use offshoot_models::encoders::{Architecture, Network, Size};
 use offshoot_models::objectives::{Asked, Batch, Draw, Objective, Preparation, Rows, Tokens};
 
-use super::{SPECIAL, cases, close, small, texts, trainer, weight};
+use super::{SPECIAL, cases, close, small, texts, trainer, with_weights};
 
 /// The cross-entropy of a predictor's tokens, with the weights of the cases.
 fn cross_entropy(encoder: &Architecture, objective: &dyn Objective) -> Graph {
-    let build = |weights: &mut Weights| {
+    with_weights(|weights| {
         let mut graph = Graph::new("predict", Lowering::Standard);
         let mut net = Network { graph: &mut graph, weights };
         let predictor = objective.predictor().unwrap();
         let found = predictor.cross_entropy(&mut net, encoder).unwrap();
         graph.output("cross_entropy", found).unwrap();
         graph
-    };
-    let mut random = Weights::random(0);
-    let graph = build(&mut random);
-    let given = random.made().iter().map(|(name, value)| {
-        let shape = &graph.tensor_type(*value).unwrap().shape;
-        let dims: Vec<usize> = shape.iter().map(|dim| dim.fixed().unwrap()).collect();
-        (name.clone(), graph::Tensor::from_f32(&dims, &weight(name, &dims)))
-    });
-    build(&mut Weights::trained(given.collect()))
+    })
 }
 
 #[test]
