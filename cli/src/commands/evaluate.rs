@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use ndarray::ArrayView2;
 use offshoot::{EmbedOptions, Encoder};
 use offshoot_adapters::FileKind;
+use offshoot_adapters::metrics::ClassScores;
+use serde_json::{Value, json};
 
 use crate::caution::SetArgs;
 use crate::encoder::{EncoderArgs, Truncate};
@@ -156,6 +158,17 @@ impl Work {
             false => Err(Failure::data("there are no examples; give labelled ones")),
         }
     }
+}
+
+fn scores(of: &ClassScores) -> Value {
+    json!({"precision": of.precision, "recall": of.recall, "f1": of.f1, "support": of.support})
+}
+
+/// The scores of the class or label of this name.
+fn scores_of(name: &str, of: &ClassScores) -> Value {
+    let mut value = scores(of);
+    value["label"] = json!(name);
+    value
 }
 
 fn known(names: &[String]) -> String {

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use ndarray::{Array2, ArrayView2, Axis};
 use offshoot_adapters::metrics::{
-    ClassScores, ClassificationReport, ConfusionMatrix, ProbabilityReport, ReliabilityDiagram, svg,
+    ClassificationReport, ConfusionMatrix, ProbabilityReport, ReliabilityDiagram, svg,
 };
 use offshoot_adapters::most_likely;
 use serde_json::{Value, json};
 
-use super::{Args, Work, known};
+use super::{Args, Work, known, scores, scores_of};
 use crate::failure::{Code, Failure, Result};
 use crate::files;
 use crate::head::Classifier;
@@ -144,17 +144,12 @@ fn to_json(
     sets: Option<&Sets>,
     examples: usize,
 ) -> Value {
-    let scores = |s: &ClassScores| json!({"precision": s.precision, "recall": s.recall, "f1": s.f1, "support": s.support});
     let classes: Vec<Value> = report
         .classes
         .names()
         .iter()
         .zip(&report.per_class)
-        .map(|(name, class)| {
-            let mut value = scores(class);
-            value["label"] = json!(name);
-            value
-        })
+        .map(|(name, class)| scores_of(name, class))
         .collect();
     let mut value = json!({
         "examples": examples,

@@ -1,11 +1,11 @@
 //! How good a head of several labels is.
 
 use ndarray::{Array2, ArrayView2, Axis};
-use offshoot_adapters::metrics::{ClassScores, MultiLabelReport};
+use offshoot_adapters::metrics::MultiLabelReport;
 use offshoot_adapters::{Classes, MultiLabelHead};
 use serde_json::{Value, json};
 
-use super::{Args, Work, known};
+use super::{Args, Work, known, scores, scores_of};
 use crate::failure::{Code, Failure, Result};
 use crate::goal;
 use crate::head::Opened;
@@ -49,17 +49,12 @@ fn joined(parts: &[Array2<bool>], labels: &Classes) -> Result<Array2<bool>> {
 }
 
 fn to_json(report: &MultiLabelReport, examples: usize) -> Value {
-    let scores = |s: &ClassScores| json!({"precision": s.precision, "recall": s.recall, "f1": s.f1, "support": s.support});
     let labels: Vec<Value> = report
         .labels
         .names()
         .iter()
         .zip(&report.per_label)
-        .map(|(name, label)| {
-            let mut value = scores(label);
-            value["label"] = json!(name);
-            value
-        })
+        .map(|(name, label)| scores_of(name, label))
         .collect();
     json!({
         "examples": examples,
