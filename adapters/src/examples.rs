@@ -96,10 +96,7 @@ impl<'a> Examples<'a> {
     ) -> Array2<f64> {
         let mut x = self.x;
         x.slice_axis_inplace(Axis(1), Slice::from(columns.clone()));
-        let mut centered = x.mapv(f64::from);
-        let mean = mean.slice_axis(Axis(0), Slice::from(columns));
-        centered -= &mean.insert_axis(Axis(0));
-        centered
+        minus(x, mean.slice_axis(Axis(0), Slice::from(columns)))
     }
 
     /// Refuses work that needs more than the limit of memory, given the number of f64 values
@@ -118,6 +115,13 @@ impl<'a> Examples<'a> {
             limit_mib: MEMORY_LIMIT >> 20,
         })
     }
+}
+
+/// Rows minus `mean`, in f64.
+pub(crate) fn minus(x: ArrayView2<f32>, mean: ArrayView1<f64>) -> Array2<f64> {
+    let mut centered = x.mapv(f64::from);
+    centered -= &mean.insert_axis(Axis(0));
+    centered
 }
 
 fn add<S>(sum: &mut ndarray::ArrayBase<S, ndarray::Ix1>, row: ArrayView1<f32>)

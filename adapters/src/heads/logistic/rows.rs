@@ -10,7 +10,7 @@ use std::ops::Range;
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis, Slice};
 
-use crate::examples::Examples;
+use crate::examples::{Examples, minus};
 use crate::numeric::{add_lower_gram, parallel_map, values};
 
 /// The golden ratio.
@@ -45,12 +45,11 @@ const SINGLE: f64 = 1e5;
 pub(super) struct Rows<'a, 'x> {
     examples: &'a Examples<'x>,
     mean: &'a Array1<f64>,
-    /// `Z` over `unit`, `[examples, dimensions]`.
-    z: Array2<f32>,
+    /// `Z` over `unit` in single precision, `[examples, dimensions]`, where that is enough for
+    /// changes.
+    z: Option<Array2<f32>>,
     /// The largest magnitude in `Z`, so that no product overflows.
     unit: f64,
-    /// Whether single precision is enough for changes.
-    single: bool,
 }
 
 impl<'a, 'x> Rows<'a, 'x> {
@@ -60,14 +59,22 @@ impl<'a, 'x> Rows<'a, 'x> {
         let means = values(mean.view());
         let cost = NARROW * examples.x.len() as u128;
         let parts = examples.x.axis_chunks_iter(Axis(0), ROWS);
-        let largest = parallel_map(parts.clone().collect(), cost, |x: ArrayView2<f32>| {
-            x.outer_iter().fold(0.0, |largest, row| {
+        let sizes = parallel_map(parts.clone().collect(), cost, |x: ArrayView2<f32>| {
+            x.outer_iter().fold((0.0, 0.0), |sizes, row| {
                 let row = values(row);
-                let sizes = row.iter().zip(means.iter()).map(|(&x, m)| (f64::from(x) - m).abs());
-                sizes.fold(largest, larger)
+                let centered = row.iter().zip(means.iter()).map(|(&x, m)| f64::from(x) - m);
+                centered.fold(sizes, |(largest, squares), v| {
+                    (larger(largest, v.abs()), squares + v * v)
+                })
             })
         });
-        let unit = unit(largest.into_iter().fold(0.0, larger));
+        let (largest, squares) = sizes.into_iter().fold((0.0, 0.0), |(largest, squares), part| {
+            (larger(largest, part.0), squares + part.1)
+        });
+        let unit = unit(largest);
+        if squares * curvature > SINGLE {
+            return Self { examples, mean, z: None, unit };
+        }
         let scale = 1.0 / unit;
         let mut z = Array2::zeros(examples.x.dim());
         let items = parts.zip(z.axis_chunks_iter_mut(Axis(0), ROWS)).collect();
@@ -78,9 +85,7 @@ impl<'a, 'x> Rows<'a, 'x> {
                 z.iter_mut().zip(centered).for_each(|(z, v)| *z = (scale * v) as f32);
             }
         });
-        let squares: f64 = z.outer_iter().map(|row| f64::from(row.dot(&row))).sum();
-        let single = unit * unit * squares * curvature <= SINGLE;
-        Self { examples, mean, z, unit, single }
+        Self { examples, mean, z: Some(z), unit }
     }
 
     /// Some of the rows, and the examples that they are.
@@ -88,22 +93,20 @@ impl<'a, 'x> Rows<'a, 'x> {
     where
         'a: 'b,
     {
-        let z = self.z.select(Axis(0), rows);
-        Rows { examples, mean: self.mean, z, unit: self.unit, single: self.single }
+        let z = self.z.as_ref().map(|z| z.select(Axis(0), rows));
+        Rows { examples, mean: self.mean, z, unit: self.unit }
     }
 
     fn cost(&self, columns: usize) -> u128 {
-        NARROW * (self.z.len() * columns) as u128
+        NARROW * (self.examples.x.len() * columns) as u128
     }
 
     /// `Z B`, `[examples, classes]`, for a change `B`.
     pub(super) fn product(&self, b: &Array2<f64>) -> Array2<f64> {
-        if !self.single {
-            return self.exact_product(b);
-        }
+        let Some(z) = &self.z else { return self.exact_product(b) };
         let (b, size) = single(b.view());
         let mut out = Array2::zeros((self.examples.len(), b.ncols()));
-        let parts = self.z.axis_chunks_iter(Axis(0), ROWS);
+        let parts = z.axis_chunks_iter(Axis(0), ROWS);
         let items = parts.zip(out.axis_chunks_iter_mut(Axis(0), ROWS)).collect();
         let cost = self.cost(b.ncols());
         parallel_map(items, cost, |(z, mut out): (ArrayView2<f32>, ArrayViewMut2<f64>)| {
@@ -119,20 +122,20 @@ impl<'a, 'x> Rows<'a, 'x> {
         r: &Array2<f64>,
         before: Option<&Array2<f64>>,
     ) -> Array2<f64> {
-        if !self.single {
+        let Some(z) = &self.z else {
             return match before {
                 Some(before) => self.exact_transposed_product(&(r - before)),
                 None => self.exact_transposed_product(r),
             };
-        }
-        let shape = (self.z.ncols(), r.ncols());
+        };
+        let shape = (z.ncols(), r.ncols());
         let rows = ROWS.max(self.examples.len().div_ceil(PARTS));
         let parts = self.parts(rows).collect();
         let parts = parallel_map(parts, self.cost(r.ncols()), |rows: Range<usize>| {
             let mut sum = Array2::<f64>::zeros(shape);
             for start in rows.clone().step_by(ROWS) {
                 let rows = Slice::from(start..rows.end.min(start + ROWS));
-                let z = self.z.slice_axis(Axis(0), rows);
+                let z = z.slice_axis(Axis(0), rows);
                 let mut r = r.slice_axis(Axis(0), rows).to_owned();
                 if let Some(before) = before {
                     r -= &before.slice_axis(Axis(0), rows);
@@ -163,7 +166,7 @@ impl<'a, 'x> Rows<'a, 'x> {
 
     /// `ZᵀR` in double precision.
     pub(super) fn exact_transposed_product(&self, r: &Array2<f64>) -> Array2<f64> {
-        let shape = (self.z.ncols(), r.ncols());
+        let shape = (self.examples.dimensions(), r.ncols());
         let rows = ROWS.max(self.examples.len().div_ceil(PARTS));
         let items = self.parts(rows).zip(r.axis_chunks_iter(Axis(0), rows)).collect();
         let cost = self.cost(r.ncols());
@@ -182,7 +185,7 @@ impl<'a, 'x> Rows<'a, 'x> {
     /// The lower triangle of `ZᵀZ`, estimated from some rows where there are many.
     pub(super) fn lower_scatter(&self) -> Array2<f64> {
         let square = self.unit * self.unit;
-        let (n, d) = self.z.dim();
+        let (n, d) = self.examples.x.dim();
         let rows = spread(n, n.min(ENOUGH * d));
         let chunks: Vec<_> = rows.chunks(CHUNK).collect();
         let parts: Vec<_> = chunks.chunks(chunks.len().div_ceil(SUMS)).collect();
@@ -190,15 +193,14 @@ impl<'a, 'x> Rows<'a, 'x> {
         let parts = parallel_map(parts, cost, |chunks: &[&[usize]]| {
             let mut sum = Array2::zeros((d, d));
             for rows in chunks {
-                if self.single {
-                    let z = self.z.select(Axis(0), rows);
+                if let Some(z) = &self.z {
+                    let z = z.select(Axis(0), rows);
                     let mut products = Array2::zeros((d, d));
                     add_lower_gram(&mut products, z.t());
                     sum.zip_mut_with(&products, |sum, &v: &f32| *sum += square * f64::from(v));
                 } else {
-                    let mut z = self.examples.x.select(Axis(0), rows).mapv(f64::from);
-                    z -= &self.mean.view().insert_axis(Axis(0));
-                    add_lower_gram(&mut sum, z.t());
+                    let x = self.examples.x.select(Axis(0), rows);
+                    add_lower_gram(&mut sum, minus(x.view(), self.mean.view()).t());
                 }
             }
             sum
@@ -212,9 +214,7 @@ impl<'a, 'x> Rows<'a, 'x> {
     fn exact(&self, rows: Range<usize>) -> Array2<f64> {
         let mut x = self.examples.x;
         x.slice_axis_inplace(Axis(0), Slice::from(rows));
-        let mut z = x.mapv(f64::from);
-        z -= &self.mean.view().insert_axis(Axis(0));
-        z
+        minus(x, self.mean.view())
     }
 
     /// The rows, so many at a time.
